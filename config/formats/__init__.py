@@ -1,0 +1,1 @@
+"""How dates and times are written; Django looks here before it asks its own tables."""
