@@ -1,0 +1,57 @@
+"""What can happen, each as source:subject:action."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The kinds of audit events. Values are stored; a name may change, a value never."""
+
+    SSO_SIGN_IN = "sso:session:begin"
+    SSO_SESSION_DECLINED = "sso:session:decline"
+    SSO_LOGOUT_CARRIED_OUT = "sso:logout:carry-out"
+    SSO_LOGOUT_ASKED = "sso:logout:ask"
+    SSO_LOGOUT_ANSWERED = "sso:logout:answer"
+    SSO_LOGOUT_REFUSED = "sso:logout:refuse"
+    SSO_ACCOUNT_CREATED = "sso:user:create"
+    SSO_IDENTITY_COMPLETED = "sso:identity:complete"
+    LOCAL_SIGN_IN = "local:session:begin"
+    LOCAL_SIGN_IN_REFUSED = "local:session:refuse"
+    SECOND_FACTOR_REFUSED = "local:second_factor:refuse"
+    PASSWORD_CHANGED = "person:password:change"  # noqa: S105 - what happened, not a password
+    PASSWORD_SET = "person:password:set"  # noqa: S105 - as above
+    EMAIL_CHANGED = "person:email:change"
+    SECOND_FACTOR_ADDED = "person:second_factor:add"
+    SECOND_FACTOR_REMOVED = "person:second_factor:remove"
+    RECOVERY_CODES_MADE = "person:recovery_codes:make"
+    OTHER_SESSIONS_ENDED = "person:session:end_others"
+    INVITED = "admin:user:invite"
+    USER_DEACTIVATED = "admin:user:deactivate"
+    USER_REACTIVATED = "admin:user:reactivate"
+    USER_MERGED = "admin:user:merge"
+    PROVIDER_CHANGED = "admin:user:change-provider"
+    SIGN_IN_POLICY_CHANGED = "admin:sign_in_policy:change"
+    BREAK_GLASS_LINK_MADE = "command:break_glass:make-link"
+    BREAK_GLASS_LINK_USED = "local:break_glass:use-link"
+    BREAK_GLASS_SIGN_IN = "local:break_glass:sign-in"
+    SIGN_OUT = "person:session:end"
+    IDP_CREATED = "admin:idp:create"
+    IDP_CHANGED = "admin:idp:change"
+    IDP_ENABLED = "admin:idp:enable"
+    IDP_DISABLED = "admin:idp:disable"
+    IDP_REMOVED = "admin:idp:remove"
+    IDENTITY_PENDING = "admin:identity:invite"
+    IDENTITY_REMOVED = "admin:identity:remove"
+    IDENTITY_REBOUND = "admin:identity:rebind"
+    DOMAIN_CLAIMED = "admin:domain:claim"
+    DOMAIN_VERIFIED = "admin:domain:verify"
+    DOMAIN_VOUCHED = "admin:domain:vouch"
+    DOMAIN_RELEASED = "admin:domain:release"
+    SSO_ACCOUNT_LINKED = "sso:identity:link"
+    SSO_EMAIL_CHANGED = "sso:user:change-email"
+    KEY_GENERATED = "admin:sp_key:generate"
+    KEY_IMPORTED = "admin:sp_key:import"
+    KEY_PROMOTED = "admin:sp_key:promote"
+    KEY_RETIRED = "admin:sp_key:retire"
+    KEYS_ROTATED = "admin:sp_key:rotate"
