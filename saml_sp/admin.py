@@ -1,0 +1,399 @@
+"""The admin pages of identity providers, identities and sign-in attempts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import Max
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+
+from accounts.actors import Actor
+from audit.admin import ReadOnly
+from saml_sp import configuration, domain_admin, key_admin  # noqa: F401 - importing registers their pages
+from saml_sp.domain_admin import copyable
+from saml_sp.forms import CertificateForm, CertificateFormSet, IdentityProviderForm, PendingIdentityForm
+from saml_sp.models import FederatedIdentity, IdentityProvider, IdpCertificate, SignInAttempt
+from saml_sp.protocol.errors import ConfigurationRefused
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+    from django.utils.safestring import SafeString
+
+    _IdpAdmin = admin.ModelAdmin[IdentityProvider]
+    _IdentityAdmin = admin.ModelAdmin[FederatedIdentity]
+    _AttemptAdmin = admin.ModelAdmin[SignInAttempt]
+    _CertificateInline = admin.StackedInline[IdpCertificate, IdentityProvider]
+else:  # generic for the type checker only
+    _IdpAdmin = _IdentityAdmin = _AttemptAdmin = admin.ModelAdmin
+    _CertificateInline = admin.StackedInline
+
+
+class CertificateInline(_CertificateInline):
+    """Signing certificates: those that are held can be removed, new ones are pasted or uploaded."""
+
+    model = IdpCertificate
+    form = CertificateForm
+    formset = CertificateFormSet
+    extra = 1
+    fields = ("validity", "sha256", "pem", "file")
+    readonly_fields = ("validity", "sha256")
+    verbose_name_plural = "By hand: signing certificates"
+
+    def get_fields(self, request: HttpRequest, obj: IdentityProvider | None = None) -> Any:
+        """Somebody who may only look sees no field to upload to."""
+        may_add = self.has_add_permission(request, obj)
+        return self.fields if may_add else ("validity", "sha256", "pem")
+
+    def has_change_permission(self, request: HttpRequest, obj: IdentityProvider | None = None) -> bool:  # noqa: ARG002 - Django's signature
+        """A certificate is replaced by adding another and removing this one: so its rollover has no gap."""
+        return False
+
+    @admin.display(description="Validity")
+    def validity(self, certificate: IdpCertificate) -> str | SafeString:
+        """How many days are left, as a warning when there are few."""
+        if certificate._state.adding:  # noqa: SLF001 - the empty row below those that are held
+            return "a new certificate"
+        now = timezone.now()
+        return warned(certificate.validity(now), needed=certificate.expires_soon(now))
+
+
+def warned(text: str, *, needed: bool) -> str | SafeString:
+    """The text, marked as a warning where one is needed: by a sign as well, not by colour alone."""
+    return format_html('<strong class="warning">⚠ {}</strong>', text) if needed else text
+
+
+@admin.register(IdentityProvider)
+class IdentityProviderAdmin(_IdpAdmin):
+    """Add makes a draft with its URLs; the page it leads to takes the rest, in whatever order."""
+
+    form = IdentityProviderForm
+    inlines = (CertificateInline,)
+    actions = None
+    list_display = ("description", "slug", "enabled", "certificate_status", "last_sign_in")
+    list_filter = ("enabled",)
+    search_fields = ("description", "slug", "entity_id")
+    ordering = ("description",)
+
+    class Media:
+        js = ("copy.js",)
+        css: ClassVar[Any] = {"all": ("identity_provider.css",)}
+
+    _ours = ("our_acs_url", "our_entity_id", "our_metadata_url")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IdentityProvider]:
+        """With what the list shows."""
+        rows = super().get_queryset(request).prefetch_related("certificates")
+        return rows.annotate(last_sign_in_at=Max("identities__last_sign_in"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: IdentityProvider | None = None) -> Any:  # noqa: ARG002 - Django's signature
+        """Adding asks for a slug and a name; everything else is on the page that follows."""
+        from_metadata = ("metadata_xml", "metadata_file")
+        if obj is None:
+            acs = reverse("saml:acs", args=["SLUG"])
+            own = reverse("saml:metadata", args=["SLUG"])
+            base = self._base_url()
+            text = format_html(
+                "The slug fixes the URLs that you register at the identity provider: the ACS URL will be "
+                "<code>{}{}</code>, the entity ID <code>{}{}</code>. They answer as soon as this page is saved; "
+                "nothing else needs to be known yet. It stays disabled until you enable it.",
+                base, acs, base, own,
+            )  # fmt: skip
+            return (
+                (None, {"fields": ("slug", "description"), "description": text}),
+                ("From metadata (now or later)", {"fields": from_metadata}),
+            )
+        return (
+            (None, {"fields": ("description", "slug", "enabled")}),
+            (
+                "What to enter at the identity provider",
+                {
+                    "fields": self._ours,
+                    "description": "Where its form asks for metadata, the metadata URL is enough. "
+                    "The values are compared letter by letter.",
+                },
+            ),
+            (
+                "From metadata",
+                {
+                    "fields": from_metadata,
+                    "description": "Metadata replaces entity ID, URLs and all signing certificates below, "
+                    "also those entered in the same step.",
+                },
+            ),
+            (
+                "By hand",
+                {"fields": ("entity_id", "sso_url", "sso_binding", "slo_url", "slo_binding", "slo_response_url")},
+            ),
+            ("Policy", {"fields": ("jit", "idp_initiated", "sp_initiated", "tolerance_s", "session_hours")}),
+            (
+                "Sign-in from this site",
+                {
+                    "fields": (
+                        "is_default", "show_on_sign_in", "sign_requests", "sign_metadata", "name_id_format",
+                        "force_authn", "authn_contexts",
+                    )
+                },
+            ),
+            ("Logos", {"fields": ("header_logo", "sign_in_logo")}),
+            ("For its users", {"fields": ("contact", "portal_url")}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: IdentityProvider | None = None) -> Any:  # noqa: ARG002 - Django's signature
+        """The slug never changes."""
+        return () if obj is None else ("slug", *self._ours)
+
+    def get_inlines(self, request: HttpRequest, obj: IdentityProvider | None) -> Any:  # noqa: ARG002 - Django's signature
+        """Certificates by hand belong to the page that follows."""
+        return () if obj is None else self.inlines
+
+    @staticmethod
+    def _base_url() -> str:
+        draft = IdentityProvider(slug="SLUG")
+        return draft.acs_url.removesuffix(reverse("saml:acs", args=["SLUG"]))
+
+    @admin.display(description="ACS URL")
+    def our_acs_url(self, idp: IdentityProvider) -> SafeString:
+        """Our assertion consumer service, in the words of various vendors."""
+        return self._with_names(idp.acs_url, "Single sign-on URL, Recipient URL, Destination URL, Reply URL")
+
+    @admin.display(description="Entity ID")
+    def our_entity_id(self, idp: IdentityProvider) -> SafeString:
+        """Our entity ID, in the words of various vendors."""
+        return self._with_names(idp.sp_entity_id, "Audience URI, Audience Restriction, Relying party trust identifier")
+
+    @admin.display(description="Metadata URL")
+    def our_metadata_url(self, idp: IdentityProvider) -> SafeString:
+        """Where our metadata is."""
+        return self._with_names(idp.metadata_url, "Federation metadata address, SP metadata")
+
+    @staticmethod
+    def _with_names(value: str, names: str) -> SafeString:
+        return format_html('{}<span class="also-called">Also called: {}.</span>', copyable(value), names)
+
+    @admin.display(description="Certificate")
+    def certificate_status(self, idp: IdentityProvider) -> str | SafeString:
+        """How long people can sign in with the certificates that are held."""
+        now = timezone.now()
+        held = list(idp.certificates.all())
+        lasting = any(certificate.is_current(now) and not certificate.expires_soon(now) for certificate in held)
+        # A draft without certificates is not in trouble, it is a draft.
+        return warned(idp.certificate_status(now), needed=not lasting and bool(held or idp.enabled))
+
+    @admin.display(description="Last sign-in", ordering="last_sign_in_at")
+    def last_sign_in(self, idp: IdentityProvider) -> datetime | None:
+        """Of anybody, through this identity provider."""
+        moment: datetime | None = getattr(idp, "last_sign_in_at", None)
+        return moment
+
+    def save_model(self, request: HttpRequest, obj: IdentityProvider, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """Everything but the switch, which is thrown last, when the certificates are in place."""
+        form.before = configuration.locked_snapshot(obj)
+        form.wants_enabled = obj.enabled
+        obj.enabled = bool(form.initial.get("enabled")) if change else False
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """The certificates, the audit record, then the switch."""
+        super().save_related(request, form, formsets, change)
+        idp, now, actor = form.instance, timezone.now(), Actor.at(request)
+        if form.found:
+            idp.set_certificates(form.found.certificates)
+            for note in form.found.notes:
+                self.message_user(request, note, messages.WARNING)
+        for place, picture in form.logos.items():
+            configuration.set_logo(idp, place, picture)
+        configuration.record_difference(idp, form.before, now=now, actor=actor)
+        if form.wants_enabled and not idp.enabled:
+            try:
+                configuration.enable(idp, now=now, actor=actor)
+            except ConfigurationRefused as error:
+                self.message_user(request, str(error), messages.ERROR)
+        elif idp.enabled and not form.wants_enabled:
+            ended = configuration.disable(idp, now=now, actor=actor)
+            self.message_user(request, f"{idp} is disabled, and {ended} session(s) that it vouched for have ended.")
+
+    def response_add(
+        self,
+        request: HttpRequest,
+        obj: IdentityProvider,
+        post_url_continue: str | None = None,  # noqa: ARG002 - Django's signature
+    ) -> HttpResponse:
+        """On to the page with the URLs."""
+        self.message_user(
+            request,
+            f"{obj} was added as a draft. Enter the values below at the identity provider, then complete this page.",
+            messages.SUCCESS,
+        )
+        return HttpResponseRedirect(reverse("admin:saml_sp_identityprovider_change", args=[obj.pk]))
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One that people sign in through is disabled, not deleted: their identities hang on it."""
+        idp = self.get_object(request, object_id)
+        if idp is not None and (count := idp.identities.count()):
+            self.message_user(
+                request,
+                f"{idp} cannot be deleted: {count} {'identity belongs' if count == 1 else 'identities belong'} to it. "
+                "Disable it, or remove its identities first.",
+                messages.ERROR,
+            )
+            return HttpResponseRedirect(reverse("admin:saml_sp_identityprovider_change", args=[idp.pk]))
+        return super().delete_view(request, object_id, extra_context)
+
+    def delete_model(self, request: HttpRequest, obj: IdentityProvider) -> None:
+        """With its sessions, and on record."""
+        configuration.remove(obj, now=timezone.now(), actor=Actor.at(request))
+
+
+class IdentityStateFilter(admin.SimpleListFilter):
+    """Bound identities, or those that await their first sign-in."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        """The two states."""
+        return [("pending", "Awaits its first sign-in"), ("bound", "In use")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[FederatedIdentity]) -> QuerySet[FederatedIdentity]:  # noqa: ARG002 - Django's signature
+        """Identities in the chosen state."""
+        if self.value() in {"pending", "bound"}:
+            return queryset.filter(subject__isnull=self.value() == "pending")
+        return queryset
+
+
+@admin.register(FederatedIdentity)
+class FederatedIdentityAdmin(_IdentityAdmin):
+    """Who is who at which identity provider: pending ones are added, none is edited, any can be removed."""
+
+    form = PendingIdentityForm
+    list_display = ("email_key", "idp", "user", "pending", "last_sign_in")
+    list_filter = (IdentityStateFilter, "idp")
+    list_select_related = ("idp", "user")
+    search_fields = ("email_key", "user__email_key", "=subject")
+    autocomplete_fields = ("user",)
+    show_full_result_count = False
+
+    def get_fieldsets(self, request: HttpRequest, obj: FederatedIdentity | None = None) -> Any:  # noqa: ARG002 - Django's signature
+        """Adding makes a pending identity; one that exists is shown whole."""
+        if obj is None:
+            text = (
+                "Whoever this identity provider first vouches for with this e-mail address will be this user, "
+                "also where accounts are not created at first sign-in."
+            )
+            return ((None, {"fields": ("idp", "user", "email_key"), "description": text}),)
+        return (
+            (None, {"fields": ("idp", "user", "email_key", "pending", "created_at", "last_sign_in")}),
+            ("NameID", {"fields": ("subject", "name_id_format", "name_qualifier", "sp_name_qualifier")}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: FederatedIdentity | None = None) -> Any:  # noqa: ARG002 - Django's signature
+        """What only a sign-in writes."""
+        if obj is None:
+            return ()
+        name_id = ("subject", "name_id_format", "name_qualifier", "sp_name_qualifier")
+        return ("pending", "created_at", "last_sign_in", *name_id)
+
+    def has_change_permission(self, request: HttpRequest, obj: FederatedIdentity | None = None) -> bool:  # noqa: ARG002 - Django's signature
+        """To change one, remove it and add another: then the first sign-in proves it anew."""
+        return False
+
+    @admin.display(boolean=True, description="Pending")
+    def pending(self, identity: FederatedIdentity) -> bool:
+        """Whether the first sign-in is still awaited."""
+        return identity.pending
+
+    def save_model(self, request: HttpRequest, obj: FederatedIdentity, form: Any, change: bool) -> None:  # noqa: FBT001, ARG002 - Django's signature
+        """On record."""
+        configuration.invite(obj, now=timezone.now(), actor=Actor.at(request))
+
+    def delete_model(self, request: HttpRequest, obj: FederatedIdentity) -> None:
+        """With the sessions that began by it, and on record."""
+        ended = configuration.unlink(obj, now=timezone.now(), actor=Actor.at(request))
+        self.message_user(request, f"{obj.user.email} is no longer known at {obj.idp}; {ended} session(s) ended.")
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[FederatedIdentity]) -> None:
+        """Each on its own record."""
+        for identity in queryset.select_related("idp", "user"):
+            self.delete_model(request, identity)
+
+
+class CodeFilter(admin.SimpleListFilter):
+    """Filter by the refusals of the last attempts, not by reading the whole table."""
+
+    title = "code"
+    parameter_name = "code"
+    recent = 10_000
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        """The codes that occur."""
+        newest = SignInAttempt.objects.order_by("-at").values("code")[: self.recent]
+        codes = {row["code"] for row in newest if row["code"]}
+        return [(code, code) for code in sorted(codes)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[SignInAttempt]) -> QuerySet[SignInAttempt]:  # noqa: ARG002 - Django's signature
+        """Attempts refused with the chosen code."""
+        return queryset.filter(code=self.value()) if self.value() else queryset
+
+
+@admin.register(SignInAttempt)
+class SignInAttemptAdmin(ReadOnly, _AttemptAdmin):
+    """What came of each attempt, to be found by the trace ID that somebody quotes."""
+
+    list_display = ("at", "outcome", "code", "email", "idp", "trace_id")
+    list_filter = ("outcome", CodeFilter, "idp", "at")
+    list_select_related = ("idp",)
+    search_fields = ("=trace_id", "email", "=code")
+    search_help_text = "Trace ID as the error page shows it, e-mail address, or code."
+    show_full_result_count = False
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("trace_id", "at", "outcome", "idp", "slug")}),
+        ("Why", {"fields": ("code", "reason", "expected_text", "received_text", "cure")}),
+        ("Who", {"fields": ("user", "email", "name_id", "issuer", "assertion_id", "ip", "user_agent")}),
+        ("What the assertion said", {"fields": ("said",)}),
+        (
+            "The request from here",
+            {"fields": ("request_id", "answers", "target", "force_authn", "authn_contexts", "expires_at")},
+        ),
+    )
+    readonly_fields = ("expected_text", "received_text", "said", "answers")
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[SignInAttempt], search_term: str) -> Any:
+        """What is copied out of a page or a mail brings blanks along."""
+        return super().get_search_results(request, queryset, search_term.strip())
+
+    @admin.display(description="Expected")
+    def expected_text(self, attempt: SignInAttempt) -> SafeString | str:
+        """The value as it had to be."""
+        return format_html("<code>{}</code>", attempt.expected) if attempt.expected else "-"
+
+    @admin.display(description="Received")
+    def received_text(self, attempt: SignInAttempt) -> SafeString | str:
+        """The value as it came."""
+        return format_html("<code>{}</code>", attempt.received) if attempt.received else "-"
+
+    @admin.display(description="Refused answer to", empty_value="-")
+    def answers(self, attempt: SignInAttempt) -> str | None:
+        """The request that a refused message names; unverified. The request itself has a record of its own."""
+        named: str | None = attempt.detail.get("in_response_to")
+        return named
+
+    @admin.display(description="Details")
+    def said(self, attempt: SignInAttempt) -> SafeString | str:
+        """The verified values, one a line."""
+        lines = [
+            (name, json.dumps(value, indent=2, ensure_ascii=False))
+            for name, value in attempt.detail.items()
+            if name not in {"in_response_to", "from_elsewhere"}  # known before anything was verified
+        ]
+        if not lines:
+            return "Nothing was verified."
+        return format_html("<dl>{}</dl>", format_html_join("", "<dt>{}</dt><dd><pre>{}</pre></dd>", lines))

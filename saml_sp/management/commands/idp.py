@@ -1,0 +1,197 @@
+"""Identity providers from the command line: the same functions as the admin pages, for operators and scripts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.actors import Actor
+from saml_sp import configuration, domains
+from saml_sp.models import IdentityProvider
+from saml_sp.protocol.errors import ConfigurationRefused
+from saml_sp.protocol.metadata import MAX_BYTES
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Command(BaseCommand):
+    help = "Import, list, show, enable and disable identity providers."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        importing = actions.add_parser("import", help="create or update one from its metadata")
+        importing.add_argument("slug", help="its name in our URLs: lower-case letters, digits and hyphens")
+        importing.add_argument("--metadata", required=True, metavar="FILE", help="metadata XML; - is standard input")
+        importing.add_argument("--enable", action="store_true", help="let people sign in through it")
+        importing.add_argument("--jit", action=argparse.BooleanOptionalAction, help="create accounts at first sign-in")
+        importing.add_argument(
+            "--idp-initiated", action=argparse.BooleanOptionalAction, help="accept sign-ins that begin at its portal"
+        )
+        importing.add_argument("--description", metavar="TEXT", help="the name by which people know it")
+        importing.add_argument(
+            "--domain", action="append", default=[], metavar="D", help="vouch for this e-mail domain; may be repeated"
+        )
+        claims = actions.add_parser("domain", help="claim, verify, vouch for and list its e-mail domains")
+        claims.add_argument("what", choices=("add", "verify", "vouch", "release", "list"))
+        claims.add_argument("slug")
+        claims.add_argument("domain", nargs="?", metavar="D")
+        claims.add_argument("--reason", default="", metavar="TEXT", help="why you vouch for it")
+        actions.add_parser("list", help="all of them, with state and certificate")
+        for action, text in (
+            ("show", "what to enter at it, and what is known of it"),
+            ("enable", "let people sign in through it"),
+            ("disable", "let nobody sign in through it, and end the sessions it vouched for"),
+        ):
+            actions.add_parser(action, help=text).add_argument("slug")
+
+    def handle(self, *, action: str, **options: Any) -> None:
+        now = timezone.now()
+        actor = Actor.command(f"idp {action}")
+        if action == "list":
+            self.list(now)
+        elif action == "import":
+            self.import_metadata(now, actor, **options)
+        elif action == "domain":
+            self.domain(_held(options["slug"]), now, actor, **options)
+        elif action == "show":
+            self.show(_held(options["slug"]), now)
+        elif action == "enable":
+            self.enable(_held(options["slug"]), now, actor)
+        else:
+            idp = _held(options["slug"])
+            ended = configuration.disable(idp, now=now, actor=actor)
+            self.stdout.write(f"{idp.slug} is disabled; {ended} session(s) ended.")
+
+    def import_metadata(  # noqa: PLR0913 - the options of the command line, by their names
+        self, now: datetime, actor: Actor, *, slug: str, metadata: str, enable: bool, domain: list[str], **options: Any
+    ) -> None:
+        xml = _read(metadata)
+        idp = IdentityProvider.objects.filter(slug=slug).first() or IdentityProvider(slug=slug)
+        made = idp.pk is None
+        for name in ("jit", "idp_initiated", "description"):
+            if options[name] is not None:
+                setattr(idp, name, options[name])
+        if not idp.description:
+            idp.description = _free_description(slug)
+        try:
+            with transaction.atomic():
+                found = configuration.import_metadata(idp, xml, now=now, actor=actor)
+                for name in domain:
+                    domains.vouch_once(idp, name, "named at import", now=now, actor=actor)
+                if enable:
+                    configuration.enable(idp, now=now, actor=actor)
+        except ConfigurationRefused as error:
+            raise CommandError(f"{slug} was not {'created' if made else 'changed'}. {error}") from error
+        except ValidationError as error:
+            faults = " ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
+            raise CommandError(f"{slug} was not {'created' if made else 'changed'}. {faults}") from error
+        except IntegrityError as error:
+            raise CommandError(f"{slug} was being changed by somebody else at the same time. Run it again.") from error
+        for note in found.notes:
+            self.stderr.write(self.style.WARNING(note))
+        self.stdout.write(f"{slug} {'was created' if made else 'is up to date'}.")
+        self.show(idp, now)
+
+    def domain(  # noqa: PLR0913 - the options of the command line, by their names
+        self, idp: IdentityProvider, now: datetime, actor: Actor, *, what: str, domain: str | None, reason: str, **_: Any
+    ) -> None:
+        """Claim, verify, vouch for, release or list e-mail domains."""
+        if what == "list":
+            for row in idp.domains.all():
+                state = f"verified by {row.get_proof_display()} {row.reason}" if row.verified_at else "not verified"
+                self.stdout.write(f"{row.domain}  {state.strip()}")
+            return
+        if not domain:
+            raise CommandError(f"Name the domain: idp domain {what} {idp.slug} example.com")
+        try:
+            if what == "add":
+                row = domains.claim(idp, domain, now=now, actor=actor)
+                self.stdout.write(f"{row.domain} is claimed. To verify it, add this DNS record and run `idp domain verify`:")
+                self.stdout.write(f"{row.record_name}. TXT \"{row.record_value}\"")
+            elif what == "verify":
+                domains.verify(domains.held(idp, domain), now=now, actor=actor)
+                self.stdout.write(f"{domain} is verified and belongs to {idp.slug}.")
+            elif what == "vouch":
+                domains.vouch_once(idp, domain, reason, now=now, actor=actor)
+                self.stdout.write(f"{domain} belongs to {idp.slug}, on your word.")
+            else:
+                domains.release(domains.held(idp, domain), now=now, actor=actor)
+                self.stdout.write(f"{domain} is released.")
+        except ConfigurationRefused as error:
+            raise CommandError(str(error)) from error
+
+    def enable(self, idp: IdentityProvider, now: datetime, actor: Actor) -> None:
+        try:
+            configuration.enable(idp, now=now, actor=actor)
+        except ConfigurationRefused as error:
+            raise CommandError(f"{idp.slug} was not changed. {error}") from error
+        self.stdout.write(f"{idp.slug} is enabled.")
+
+    def list(self, now: datetime) -> None:
+        idps = list(IdentityProvider.objects.prefetch_related("certificates").order_by("slug"))
+        if not idps:
+            self.stdout.write("There is no identity provider yet. `idp import` makes one from its metadata.")
+            return
+        width = max(len(idp.slug) for idp in idps)
+        for idp in idps:
+            state = "enabled" if idp.enabled else "disabled"
+            self.stdout.write(f"{idp.slug:<{width}}  {state:<8}  {idp.certificate_status(now):<28}  {idp.description}")
+
+    def show(self, idp: IdentityProvider, now: datetime) -> None:
+        missing = idp.what_is_missing(now)
+        rows = [
+            ("Description", idp.description),
+            ("State", "enabled" if idp.enabled else "disabled"),
+            ("Missing", ", ".join(missing) or "nothing"),
+            ("ACS URL", idp.acs_url),
+            ("Entity ID", idp.sp_entity_id),
+            ("Metadata URL", idp.metadata_url),
+            ("IdP entity ID", idp.entity_id or "none"),
+            ("IdP SSO URL", f"{idp.sso_url} ({idp.sso_binding})" if idp.sso_url else "none"),
+            ("IdP SLO URL", f"{idp.slo_url} ({idp.slo_binding})" if idp.slo_url else "none"),
+            ("Creates accounts", "yes" if idp.jit else "no"),
+            ("IdP-initiated", "yes" if idp.idp_initiated else "no"),
+        ]
+        for row in idp.domains.all():
+            rows.append(("E-mail domain", str(row)))
+        for certificate in idp.certificates.all():
+            rows.append(("Certificate", f"{certificate.validity(now)}  {certificate.subject or 'no subject'}"))
+            rows.append(("", f"SHA-256 {certificate.sha256}"))
+        for name, value in rows:
+            self.stdout.write(f"{name + ':' if name else '':<18}{value}")
+
+
+def _held(slug: str) -> IdentityProvider:
+    idp = IdentityProvider.objects.filter(slug=slug).first()
+    if idp is None:
+        raise CommandError(f"There is no identity provider {slug!r}. `idp list` names those that exist.")
+    return idp
+
+
+def _read(source: str) -> bytes:
+    """The document, or one byte more than is accepted of it: what is too long is refused without reading all of it."""
+    if source == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        with Path(source).open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise CommandError(f"The metadata file cannot be read: {error.strerror} ({source}).") from error
+
+
+def _free_description(slug: str) -> str:
+    """A name that nobody else has: the slug, unless somebody has taken just that."""
+    taken = set(IdentityProvider.objects.filter(description__startswith=slug).values_list("description", flat=True))
+    number, name = 1, slug
+    while name in taken:
+        number += 1
+        name = f"{slug} ({number})"
+    return name

@@ -1,0 +1,384 @@
+"""Who is this, and may they come in?
+
+`plan` answers with a frozen value and changes nothing; `provision` applies that value in the login's transaction.
+Identity is (IdP, subject). An account that exists is reached through its identity, through a pending identity that an
+administrator made, or by an e-mail address in a domain that is verified for this identity provider, and then only if
+nobody else has a claim to it: never staff, never somebody with a password here, never another provider's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from django.db.models import F
+
+from django.db import IntegrityError
+
+from accounts import addresses
+from accounts.models import User
+from audit.kinds import Kind
+from audit.log import record
+from saml_sp.models import EmailDomain, FederatedIdentity
+from saml_sp.protocol import names as n
+from saml_sp.protocol.errors import (
+    AccountDeactivated,
+    AccountIsLocal,
+    AccountIsStaff,
+    AccountIsSuperuser,
+    AccountOfAnotherIdp,
+    AccountRefused,
+    AmbiguousEmail,
+    EmailInvalid,
+    EmailMissing,
+    EmailTaken,
+    ForeignDomain,
+    JitOff,
+    StableSubjectMissing,
+    SubjectChanged,
+    TransientSubject,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from saml_sp.models import IdentityProvider
+    from saml_sp.protocol.types import Assertion, NameId
+
+EMAIL_ATTRIBUTES = (
+    "Email",
+    "email",
+    "mail",
+    "emailAddress",
+    "User.email",
+    "urn:oid:0.9.2342.19200300.100.1.3",
+    "urn:oid:1.2.840.113549.1.9.1",  # of PKCS #9: what Keycloak's built-in X500 mapper sends
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
+    "http://schemas.xmlsoap.org/claims/EmailAddress",
+)
+FIRST_NAME_ATTRIBUTES = (
+    "First Name",
+    "FirstName",
+    "firstName",
+    "first_name",
+    "givenName",
+    "User.FirstName",
+    "urn:oid:2.5.4.42",
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/givenname",
+)
+LAST_NAME_ATTRIBUTES = (
+    "Last Name",
+    "LastName",
+    "lastName",
+    "last_name",
+    "sn",
+    "surname",
+    "User.LastName",
+    "urn:oid:2.5.4.4",
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/surname",
+)
+MAX_NAME = 150
+MAX_SUBJECT = 1024
+
+
+class Step(StrEnum):
+    """What a login does about the account."""
+
+    RETURN = "return"
+    COMPLETE = "complete"
+    LINK = "link"
+    CREATE = "create"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who the identity provider says this is: the NameID, or the value of the attribute that stands in for it."""
+
+    value: str
+    attribute: str
+    name_id: NameId
+
+    @property
+    def key(self) -> str:
+        """The digest under which it is compared: SHA-256 in hexadecimal."""
+        if self.attribute:
+            return digest("attribute", self.attribute, self.value)
+        return subject_key(self.name_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an assertion says of a person, read and checked."""
+
+    subject: Subject
+    email: str | None
+    first_name: str
+    last_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would happen at a login.
+
+    `identity` is the one that is found or completed; `user` the account, None where it is yet to be made. `new_email`
+    replaces the account's address. `notes` are for the administrator's record.
+    """
+
+    step: Step
+    idp: IdentityProvider
+    profile: Profile
+    identity: FederatedIdentity | None = None
+    user: User | None = None
+    new_email: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def plan(idp: IdentityProvider, assertion: Assertion) -> Plan:
+    """Find out who this is and whether they may come in; changes nothing.
+
+    Raises an AccountRefused. One query for somebody who has been here before and whose address is the same.
+    """
+    profile = Profile(
+        subject=read_subject(idp, assertion),
+        email=read_email(assertion),
+        first_name=read_name(assertion, FIRST_NAME_ATTRIBUTES),
+        last_name=read_name(assertion, LAST_NAME_ATTRIBUTES),
+    )
+    identity = _find(idp, profile)
+    if identity is None:
+        try:
+            return _plan_unknown(idp, profile, assertion)
+        except AccountRefused:
+            # Each query sees what is committed by then: the address may be this very subject's, since a moment ago.
+            identity = _find(idp, profile)
+            if identity is None:
+                raise
+    return _plan_return(idp, profile, identity)
+
+
+def _find(idp: IdentityProvider, profile: Profile) -> FederatedIdentity | None:
+    held = FederatedIdentity.objects.select_related("user")
+    return held.filter(idp=idp, subject_key=profile.subject.key).first()
+
+
+def _plan_unknown(idp: IdentityProvider, profile: Profile, assertion: Assertion) -> Plan:
+    """A subject that is new here: one that is awaited, one that took another's place, or one for `_plan_new`."""
+    if profile.email is None:
+        raise EmailMissing(expected="an e-mail address for a new identity", received=attribute_names(assertion))
+    held = FederatedIdentity.objects.select_related("user").filter(idp=idp, email_key=addresses.key(profile.email))
+    same_address = list(held)
+    for candidate in same_address:
+        if candidate.pending:
+            check_active(candidate.user, profile.email)
+            return Plan(Step.COMPLETE, idp, profile, identity=candidate, user=candidate.user)
+    if same_address:
+        raise SubjectChanged(
+            expected="the subject that this address had before", received=f"another subject for {profile.email}"
+        )
+    return _plan_new(idp, profile, profile.email)
+
+
+def _plan_return(idp: IdentityProvider, profile: Profile, identity: FederatedIdentity) -> Plan:
+    """Somebody who has been here before; a new address is taken over where its domain is this provider's."""
+    user, email = identity.user, profile.email
+    check_active(user, email)
+    returning = Plan(Step.RETURN, idp, profile, identity=identity, user=user)
+    if email is None or addresses.key(email) == user.email_key:
+        return returning
+    if EmailDomain.objects.owner_of(email) != idp:
+        return replace(returning, notes=(f"The new address {email} is not taken over: its domain is not verified here.",))
+    if User.objects.filter(email_key=addresses.key(email)).exists():
+        return replace(returning, notes=(f"The new address {email} is not taken over: another account has it.",))
+    return replace(returning, new_email=email)
+
+
+def _plan_new(idp: IdentityProvider, profile: Profile, email: str) -> Plan:
+    """An identity that is new here: for an account that exists, if it may be linked, else for a new one."""
+    owner = EmailDomain.objects.owner_of(email)
+    if owner is not None and owner != idp:
+        raise ForeignDomain(expected=f"an address outside {addresses.domain(email)}", received=email)
+    user = User.objects.filter(email_key=addresses.key(email)).first()
+    if user is not None:
+        check_linkable(user, idp, email, owns_domain=owner == idp)
+        return Plan(Step.LINK, idp, profile, user=user)
+    if not idp.jit:
+        raise JitOff(expected="an account made by an administrator", received=email)
+    return Plan(Step.CREATE, idp, profile)
+
+
+def check_linkable(user: User, idp: IdentityProvider, email: str, *, owns_domain: bool) -> None:
+    """An account is linked by its address only if nobody else has a claim to it. The rank of an account comes first."""
+    check_active(user, email)
+    if user.is_superuser:
+        raise AccountIsSuperuser(expected="an account without rights over this site", received=email)
+    if user.is_staff:
+        raise AccountIsStaff(expected="an account without rights over this site", received=email)
+    bound_to = set(user.identities.values_list("idp_id", flat=True))
+    if idp.pk in bound_to:
+        raise SubjectChanged(expected="the subject that this account has", received=f"another subject for {email}")
+    if bound_to:
+        raise AccountOfAnotherIdp(expected="an account that no identity provider vouches for", received=email)
+    if user.has_usable_password():
+        raise AccountIsLocal(expected="an account without a password here", received=email)
+    if not owns_domain:
+        raise EmailTaken(expected="an address that no account has, or one of a verified domain", received=email)
+
+
+def check_active(user: User, email: str | None) -> None:
+    """Signing in never switches an account on again."""
+    if not user.is_active:
+        raise AccountDeactivated(expected="an active account", received=f"{email or user.email}, switched off")
+
+
+def manager_of(email: str) -> IdentityProvider | None:
+    """The enabled identity provider that manages the account of this address; None for a local account, and for nobody.
+
+    An account is managed if it has no password here, or if an identity provider has vouched for it: staff excepted, who
+    keep theirs for the day that the identity provider is down.
+    """
+    held = FederatedIdentity.objects.select_related("idp", "user")
+    latest = F("last_sign_in").desc(nulls_last=True)
+    identity = held.filter(user__email_key=addresses.key(email), idp__enabled=True).order_by(latest, "pk").first()
+    if identity is None:
+        return None
+    user = identity.user
+    local = user.has_usable_password() and (user.is_staff or not user.sso_label)
+    return None if local else identity.idp
+
+
+def provision(planned: Plan, now: datetime) -> User:
+    """Apply a plan in the caller's transaction: make or find the account, bring names and address up to date.
+
+    Raises django.db.IntegrityError when another login made or took the same account a moment ago: plan again.
+    """
+    idp, profile = planned.idp, planned.profile
+    user = planned.user or _create(profile, now)
+    if planned.step is not Step.RETURN:
+        _bind(planned, user, now)
+        record(
+            _KINDS[planned.step], now=now, actor=idp, actor_id=idp.pk,
+            subject_type="user", subject_id=user.pk, subject=user,
+        )  # fmt: skip
+    changed = {"first_name", "last_name", "sso_label", "last_login"}
+    if planned.new_email is not None:
+        record(
+            Kind.SSO_EMAIL_CHANGED, now=now, actor=idp, actor_id=idp.pk, subject_type="user", subject_id=user.pk,
+            subject=user, data={"from": user.email, "to": planned.new_email},
+        )  # fmt: skip
+        user.email = planned.new_email
+        changed.add("email")
+    user.first_name = profile.first_name or user.first_name
+    user.last_name = profile.last_name or user.last_name
+    user.sso_label = idp.description
+    user.last_login = now
+    user.save(update_fields=changed)
+    if planned.step is Step.RETURN and planned.identity is not None:
+        address = {"email_key": addresses.key(planned.new_email)} if planned.new_email else {}
+        FederatedIdentity.objects.filter(pk=planned.identity.pk).update(last_sign_in=now, **address)
+    return user
+
+
+_KINDS = {
+    Step.COMPLETE: Kind.SSO_IDENTITY_COMPLETED,
+    Step.LINK: Kind.SSO_ACCOUNT_LINKED,
+    Step.CREATE: Kind.SSO_ACCOUNT_CREATED,
+}
+
+
+def _create(profile: Profile, now: datetime) -> User:
+    assert profile.email is not None  # noqa: S101 - a plan to create has one
+    user = User(email=profile.email, date_joined=now)
+    user.set_unusable_password()
+    user.save(force_insert=True)
+    return user
+
+
+def _bind(planned: Plan, user: User, now: datetime) -> None:
+    """Write the subject down: from now on it is what names this person, not the address."""
+    subject = planned.profile.subject
+    facts = {
+        "subject": subject.value,
+        "subject_attribute": subject.attribute,
+        "name_id_format": subject.name_id.format,
+        "name_qualifier": subject.name_id.name_qualifier,
+        "sp_name_qualifier": subject.name_id.sp_name_qualifier,
+        "subject_key": subject.key,
+        "last_sign_in": now,
+    }
+    if planned.identity is None:
+        assert planned.profile.email is not None  # noqa: S101 - a plan for a new identity has one
+        FederatedIdentity.objects.create(
+            idp=planned.idp, user=user, email_key=planned.profile.email, created_at=now, **facts
+        )
+        return
+    # Of two subjects that claim one pending identity at once, the second must not take the first one's place.
+    still_pending = FederatedIdentity.objects.filter(pk=planned.identity.pk, subject__isnull=True)
+    if not still_pending.update(**facts):
+        raise IntegrityError("the pending identity was completed a moment ago")
+
+
+def read_subject(idp: IdentityProvider, assertion: Assertion) -> Subject:
+    """The NameID, or the one value of the stable subject attribute where the identity provider has one.
+
+    Raises TransientSubject for a transient NameID without such an attribute (Core 8.3.8), StableSubjectMissing where
+    the attribute has no value or several.
+    """
+    if not idp.subject_attribute:
+        if assertion.name_id.format == n.NAMEID_TRANSIENT:
+            raise TransientSubject(expected="a NameID that stays, or a stable subject attribute", received="transient")
+        return Subject(value=assertion.name_id.value, attribute="", name_id=assertion.name_id)
+    values = set(assertion.values(idp.subject_attribute))
+    value = values.pop() if len(values) == 1 else None
+    if not value or value != value.strip() or not value.isprintable() or len(value) > MAX_SUBJECT:
+        raise StableSubjectMissing(
+            expected=f"one plain value of the attribute {idp.subject_attribute}", received=attribute_names(assertion)
+        )
+    return Subject(value=value, attribute=idp.subject_attribute, name_id=assertion.name_id)
+
+
+def subject_key(name_id: NameId) -> str:
+    """The digest under which a NameID and its qualifiers are compared: SHA-256 in hexadecimal.
+
+    The format is left out: identity providers rename it (unspecified, e-mail) without meaning somebody else.
+    """
+    return digest(name_id.value, name_id.name_qualifier, name_id.sp_name_qualifier)
+
+
+def digest(*parts: str) -> str:
+    """SHA-256 of texts, kept apart by a character that XML cannot hold."""
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
+
+
+def read_email(assertion: Assertion) -> str | None:
+    """The one e-mail address of an assertion, strictly parsed: from an attribute, else from an e-mail-shaped NameID.
+
+    None when there is neither. Raises AmbiguousEmail for several different ones (case apart) and EmailInvalid for a
+    value that is not an address as it stands: nothing is trimmed or repaired.
+    """
+    values = [value for name in EMAIL_ATTRIBUTES for value in assertion.values(name) if value != ""]
+    if not values:
+        return assertion.name_id.value if addresses.is_address(assertion.name_id.value) else None
+    for value in values:
+        if value is None or not addresses.is_address(value):
+            raise EmailInvalid(expected="a plain ASCII address", received=repr(value)[:300])
+    addresses_found = [value for value in values if value is not None]
+    if len({addresses.key(value) for value in addresses_found}) > 1:
+        raise AmbiguousEmail(expected="one e-mail address", received=", ".join(addresses_found)[:300])
+    return addresses_found[0]
+
+
+def read_name(assertion: Assertion, attributes: Iterable[str]) -> str:
+    """The first value of the first attribute that has one, shortened where it is too long: a name identifies nobody."""
+    for attribute in attributes:
+        for value in assertion.values(attribute):
+            if value and value.strip():
+                return value.strip()[:MAX_NAME]
+    return ""
+
+
+def attribute_names(assertion: Assertion) -> str:
+    """For the administrator's record: what came instead."""
+    return "attributes " + (", ".join(attribute.name for attribute in assertion.attributes)[:300] or "none")
