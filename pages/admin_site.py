@@ -1,0 +1,67 @@
+"""The administration, as part of the same product."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import second_factor
+from pages import views
+from pages.context import PRODUCT
+from saml_sp.models import Outcome, SignInAttempt
+from saml_sp.protocol.urls import local_path
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+    from django.template.response import TemplateResponse
+
+RECENT = timedelta(hours=24)
+
+
+class PorticoAdminSite(AdminSite):
+    """Django's admin under the product's name, with its own door in and the pages' door out."""
+
+    site_header = f"{PRODUCT} administration"
+    site_title = PRODUCT
+    index_title = "Administration"
+    site_url = "/"
+    # The start page lists what there is, and it is little: a second list beside every page would be noise.
+    enable_nav_sidebar = False
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The start page, with how many sign-ins were refused of late: one counted query, on an index."""
+        refused = None
+        if request.user.has_perm("saml_sp.view_signinattempt"):
+            since = timezone.now() - RECENT
+            refused = SignInAttempt.objects.filter(outcome=Outcome.REFUSED, at__gte=since).count()
+        return super().index(request, {**(extra_context or {}), "refused_recently": refused})
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Staff, and with a second factor where one is asked for and no identity provider has seen to it."""
+        return super().has_permission(request) and not second_factor.is_owed(request)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002 - Django's signature; its own returns a template
+        """To the local door of the sign-in page, or to setting up a second factor. Who may not come in is told so."""
+        target = local_path(request.GET.get("next", "")) or reverse("admin:index")
+        if not request.user.is_authenticated:
+            return redirect(f"{reverse('sign_in')}?{urlencode({'local': '1', 'next': target})}")
+        if second_factor.is_owed(request):
+            return redirect(f"{reverse('mfa_index')}?{urlencode({'next': target})}")
+        if not self.has_permission(request):
+            raise PermissionDenied
+        return redirect(target)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002 - as above
+        """One's own password is changed where everybody changes theirs."""
+        return redirect("account_change_password")
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002 - Django's signature; its own returns a template, ours a redirect
+        """Sign out as everywhere else."""
+        return views.sign_out(request)

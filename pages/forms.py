@@ -1,0 +1,53 @@
+"""The form of the local door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from allauth.account.adapter import get_adapter
+from allauth.account.utils import perform_login
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm, UsernameField
+
+from accounts import policy
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+class SignInForm(AuthenticationForm):
+    """E-mail and password of a local account.
+
+    One sentence for every failure: a wrong password, an address without an account and one that is switched off look
+    alike, and take equally long, for Django computes a hash for each.
+    """
+
+    username = UsernameField(
+        label="E-mail", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "username"})
+    )
+    error_messages = {
+        "invalid_login": "E-mail and password do not match an account here. Mind capitals in the password."
+    }
+
+    def __init__(self, request: HttpRequest, data: Any = None) -> None:
+        super().__init__(request, data)
+        self.fields["password"].widget.attrs.update({"autocomplete": "current-password"})
+
+    def clean(self) -> dict[str, Any]:
+        """Ask allauth, which counts what fails, per address and per account. Raises ValidationError."""
+        address, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if address and password:
+            adapter = get_adapter()
+            user = adapter.authenticate(self.request, email=address, password=password)
+            if user is not None and not (user.has_local_password and policy.may_sign_in_locally(user)):
+                adapter.authentication_failed(self.request, email=address)
+                user = None
+            if user is None:
+                raise self.get_invalid_login_error()
+            self.user_cache = user
+        return self.cleaned_data
+
+    def enter(self, target: str) -> HttpResponse:
+        """Go on to the second factor, if there is one, else begin the session and go to the page."""
+        answer: HttpResponse = perform_login(self.request, self.get_user(), redirect_url=target)
+        return answer

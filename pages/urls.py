@@ -1,0 +1,17 @@
+"""The pages at the root of the site."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+from pages import break_glass, views
+
+urlpatterns = [
+    path("", views.landing, name="landing"),
+    path("sign-in/", views.sign_in, name="sign_in"),
+    path("sign-out/", views.sign_out, name="sign_out"),
+    path("signed-out/", views.signed_out, name="signed_out"),
+    path("break-glass/<str:token>/", break_glass.enter, name="break_glass"),
+    path("profile/", views.profile, name="profile"),
+    path("account/", include("pages.account")),
+]
