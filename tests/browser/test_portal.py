@@ -1,0 +1,209 @@
+"""From the portal to Portico and out again, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from demo.people import PEOPLE
+from demo.trouble import TROUBLES
+from tests.system.chromium import NARROW
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from demo.people import Person
+    from tests.browser.demonstration import Demo
+    from tests.system.chromium import Chromium, Visitor
+
+# What each thing on the shelf is refused with.
+CODES = {
+    "expired": "expired",
+    "early": "not_yet_valid",
+    "audience": "wrong_audience",
+    "tampered": "bad_signature",
+    "replayed": "replayed",
+    "unsigned": "unsigned",
+    "stranger": "bad_signature",
+}
+
+
+def quoted(page: Page) -> dict[str, str]:
+    """What an error page gives one to quote."""
+    names = page.locator("dl.quote dt").all_inner_texts()
+    values = page.locator("dl.quote dd").all_inner_texts()
+    return dict(zip(names, values, strict=True))
+
+
+def check_record(demo: Demo, page: Page, quote: dict[str, str]) -> None:
+    """The administrator finds the refusal by its trace ID, with the code and a cure."""
+    demo.administer(page, "/admin/saml_sp/signinattempt/")
+    page.locator("#searchbar").fill(quote["Trace ID"])
+    page.locator("#changelist-search input[type=submit], #changelist-search button[type=submit]").first.click()
+    rows = page.locator("#result_list tbody tr")
+    assert rows.count() == 1
+    assert quote["Trace ID"] in rows.inner_text()
+    rows.locator("a").first.click()
+    record = " ".join(page.locator("#content").inner_text().split())
+    assert quote["Trace ID"] in record
+    assert quote["Code"] in record
+    assert "refused" in record.lower()
+
+
+@pytest.mark.parametrize("person", PEOPLE.values(), ids=PEOPLE.keys())
+def test_each_person_arrives_with_one_click_and_signs_out(demo: Demo, visitor: Visitor, person: Person) -> None:
+    page = visitor.page
+    demo.arrive(page, person.name)
+    words = visitor.words()
+    assert f"Welcome, {person.first_name}" in words
+    assert person.name in words
+    assert person.email in words
+    assert "Kundera & Co." in words
+    assert re.search(r"Signed in until .* \(in 23 hours", words)
+    assert "You have no organisation yet" in words
+    assert "the help desk of Kundera & Co." in words
+    page.get_by_role("link", name=person.email).click()
+    page.wait_for_url(f"{demo.portico}/profile/")
+    assert "this browser" in visitor.words()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{demo.portico}/signed-out/**")
+    assert "You are signed out." in visitor.words()
+    page.goto(f"{demo.portico}/")
+    page.wait_for_url(f"{demo.portico}/sign-in/?next=/")
+
+
+def test_the_session_cookie_is_kept_from_scripts_and_other_sites(demo: Demo, visitor: Visitor) -> None:
+    demo.arrive(visitor.page)
+    cookies = {cookie["name"]: cookie for cookie in visitor.page.context.cookies(demo.portico)}
+    session = cookies["portico_session"]
+    assert (session["secure"], session["httpOnly"], session["sameSite"]) == (True, True, "Lax")
+    assert "portico_handover" not in cookies
+    assert "portico_session" not in str(visitor.page.evaluate("document.cookie"))
+
+
+def test_the_shelf_is_known_here_as_a_whole() -> None:
+    assert set(CODES) == set(TROUBLES)
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_each_trouble_shows_a_page_whose_trace_id_the_record_knows(
+    demo: Demo, visitor: Visitor, chromium: Chromium, kind: str
+) -> None:
+    page = visitor.page
+    if kind == "replayed":
+        demo.arrive(page)
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(f"{demo.portico}/signed-out/**")
+    demo.trouble(page, kind)
+    page.wait_for_url(f"{demo.portico}/saml/demo/acs/")
+    quote = quoted(page)
+    assert quote["Code"] == CODES[kind]
+    assert re.fullmatch(r"[0-9A-Z]{5}-[0-9A-Z]{5}", quote["Trace ID"])
+    assert "the help desk of Kundera & Co." in visitor.words()
+    if kind == "early":
+        assert "before" in visitor.words()
+    page.get_by_role("link", name=re.compile("Kundera")).click()
+    page.wait_for_url(f"{demo.portal}/")
+    with chromium.window() as administrator:
+        check_record(demo, administrator.page, quote)
+
+
+def test_a_replay_in_a_browser_that_is_signed_in_offers_the_way_on(demo: Demo, visitor: Visitor) -> None:
+    page = visitor.page
+    demo.arrive(page)
+    demo.trouble(page, "replayed")
+    page.wait_for_url(f"{demo.portico}/saml/demo/acs/")
+    page.get_by_role("link", name=re.compile("^Continue")).click()
+    page.wait_for_url(f"{demo.portico}/")
+    assert "Welcome, Ana" in visitor.words()
+
+
+def test_the_back_button_after_a_good_sign_in_is_no_dead_end(demo: Demo, visitor: Visitor) -> None:
+    page = visitor.page
+    demo.arrive(page)
+    page.go_back()
+    page.goto(f"{demo.portico}/")
+    assert "Welcome, Ana" in visitor.words()
+
+
+@pytest.mark.parametrize(("answer", "remains"), [("Stay", "Ana"), ("Continue", "Ada")])
+def test_a_second_person_over_a_first_is_asked_who_to_be(
+    demo: Demo, visitor: Visitor, answer: str, remains: str
+) -> None:
+    page = visitor.page
+    demo.arrive(page, "Ana Lyst")
+    demo.open_tile(page, "Ada Minter")
+    page.wait_for_url(f"{demo.portico}/saml/continue/")
+    assert "ana.lyst@customer.example" in visitor.words()
+    assert "ada.minter@customer.example" in visitor.words()
+    page.get_by_role("button", name=re.compile(f"^{answer}")).click()
+    page.wait_for_url(f"{demo.portico}/")
+    assert f"Welcome, {remains}" in visitor.words()
+
+
+def test_the_same_person_again_is_not_asked_anything(demo: Demo, visitor: Visitor) -> None:
+    demo.arrive(visitor.page)
+    demo.arrive(visitor.page)
+    assert "Welcome, Ana" in visitor.words()
+
+
+def test_a_sign_out_here_is_told_to_the_portal(demo: Demo, visitor: Visitor) -> None:
+    page = visitor.page
+    demo.arrive(page)
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{demo.portico}/signed-out/?logout=*")
+    assert "has ended its session too" in visitor.words()
+
+
+def test_a_sign_out_at_the_portal_ends_the_sessions_of_that_person_in_every_browser(
+    demo: Demo, visitor: Visitor, chromium: Chromium
+) -> None:
+    demo.arrive(visitor.page, "Noah Newman")
+    with chromium.window() as second, chromium.window() as other:
+        demo.arrive(second.page, "Noah Newman")
+        demo.arrive(other.page, "Ada Minter")
+        visitor.page.goto(f"{demo.portal}/")
+        visitor.page.get_by_text("Noah Newman", exact=True).click()
+        visitor.page.locator("#logout").click()
+        visitor.page.get_by_text("Signed out everywhere").wait_for()
+        for window in (visitor, second):
+            window.page.goto(f"{demo.portico}/")
+            window.page.wait_for_url("**/sign-in/?next=/")
+        other.page.goto(f"{demo.portico}/")
+        assert "Welcome, Ada" in other.words()
+
+
+def test_it_works_without_scripts(demo: Demo, chromium: Chromium) -> None:
+    with chromium.window(java_script_enabled=False) as visitor:
+        page = visitor.page
+        demo.open_tile(page, "Noah Newman")
+        page.get_by_role("button", name="Continue to Portico").click()
+        page.wait_for_url(f"{demo.portico}/")
+        assert "Welcome, Noah" in visitor.words()
+        page.get_by_role("button", name="Sign out").click()
+        if page.locator("#onward").count():
+            page.locator("#onward").click()
+        page.wait_for_url(f"{demo.portico}/signed-out/**")
+
+
+def test_no_page_is_wider_than_a_telephone(demo: Demo, chromium: Chromium) -> None:
+    with chromium.window(viewport=NARROW) as visitor:
+        page = visitor.page
+        page.goto(f"{demo.portal}/")
+        check_width(page)
+        page.goto(f"{demo.portico}/sign-in/?local=1")
+        check_width(page)
+        demo.trouble(page, "audience")
+        check_width(page)
+        demo.arrive(page)
+        check_width(page)
+        page.goto(f"{demo.portico}/profile/")
+        check_width(page)
+        demo.open_tile(page, "Ada Minter")
+        check_width(page)
+
+
+def check_width(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], page.url

@@ -1,0 +1,1 @@
+"""Second opinions: the same messages judged by others' service providers, and every disagreement explained."""

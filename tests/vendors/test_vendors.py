@@ -1,0 +1,81 @@
+"""Somebody arrives from each vendor's portal, and from each in answer to a request: through the HTTP door."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import User
+from saml_sp.models import FederatedIdentity, KeyState, SignInAttempt
+from saml_sp.protocol import names as n
+from tests import factories
+from tests.door import Browser
+from tests.encrypting import Ours
+from tests.idp import ANA, Kind, key
+from tests.vendors import keycloak, shibboleth
+from tests.vendors.scene import Scene
+from tests.vendors.shapes import SHAPES
+
+if TYPE_CHECKING:
+    from saml_sp.models import IdentityProvider
+    from tests.vendors.scene import Builder
+
+pytestmark = pytest.mark.django_db
+
+
+def scene(idp: IdentityProvider, kind: Kind = Kind.RSA) -> Scene:
+    """Ana, now, from this identity provider."""
+    return Scene(idp, timezone.now(), key(kind))
+
+
+@pytest.mark.parametrize(
+    ("build", "kind"), [pytest.param(*what, id=f"{vendor}-{shape}") for (vendor, shape), what in SHAPES.items()]
+)
+def test_it_signs_in_from_every_vendor(build: Builder, kind: Kind) -> None:
+    idp = factories.idp("customer", certificates=(Kind.SECOND_RSA, kind))
+    for _ in ("the first time", "again"):
+        browser = Browser()
+        page = browser.sign_in(idp, build(scene(idp, kind)))
+        assert page.status_code == 200
+        assert browser.user is not None
+        assert (browser.user.email, browser.user.first_name, browser.user.last_name) in (
+            {(ANA, "", "")} if build is SHAPES["google", "no_attributes"][0] else {(ANA, "Ana", "Lima")}
+        )
+    assert User.objects.count() == 1
+
+
+def test_it_signs_in_from_shibboleth_as_it_comes_out_of_the_box_but_for_the_name_id() -> None:
+    idp = factories.idp("customer")
+    factories.key_pair(Ours.FIRST, KeyState.CURRENT)
+    browser = Browser()
+    browser.sign_in(idp, shibboleth.encrypted(scene(idp)))
+    assert browser.user is not None
+    assert (browser.user.email, browser.user.get_full_name()) == (ANA, "Ana Lima")
+
+
+def test_it_refuses_a_transient_name_id_where_no_attribute_stands_in_for_it() -> None:
+    idp = factories.idp("customer")
+    response = Browser().send(idp, shibboleth.transient(scene(idp)))
+    assert response.status_code == 403
+    assert SignInAttempt.objects.get().code == "transient_subject"
+
+
+def test_it_keeps_the_qualifiers_of_a_persistent_name_id() -> None:
+    idp = factories.idp("customer")
+    Browser().sign_in(idp, shibboleth.SHAPES["both_signed"](scene(idp)))
+    identity = FederatedIdentity.objects.get()
+    assert identity.name_id_format == n.NAMEID_PERSISTENT
+    assert (identity.name_qualifier, identity.sp_name_qualifier) == (idp.entity_id, idp.sp_entity_id)
+
+
+def test_a_session_ends_when_keycloak_says_so() -> None:
+    idp = factories.idp("customer", session_hours=24)
+    began = scene(idp)
+    browser = Browser()
+    browser.sign_in(idp, keycloak.SHAPES["document_signed"](began))
+    assert browser.user is not None
+    ends = browser.user.sessions.get().expire_date - began.now
+    assert timedelta(hours=9, minutes=59) < ends <= timedelta(hours=10)
