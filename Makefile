@@ -20,7 +20,7 @@ run: .venv/.stamp-run ## Portico and a demo identity provider; Ctrl-C stops both
 test: .venv/.stamp-dev ## the tests that need only Python packages
 	@$(BIN)/pytest -n auto -q tests $(SYSTEM_TESTS:%=--ignore=%)
 
-test-system: .venv/.stamp-system ## the tests that need Chromium, nginx and other programs (.ci/run installs them)
+test-system: .venv/.stamp-system .venv/.stamp-npm ## the tests that need Chromium, nginx and other programs (.ci/run installs them)
 	@$(BIN)/pytest -q $(wildcard $(SYSTEM_TESTS))
 
 check: .venv/.stamp-dev ## lint, types, import contracts, templates, migrations, deployment checks
@@ -56,6 +56,13 @@ lock: .venv/.stamp-dev ## write the locks again from requirements/*.in
 	@{ $(BIN)/python -m pip install --require-hashes -r $<; echo $$? >.venv/.status; } \
 	  | awk '/^(Collecting|Installing)/ { print "  " ($$1 == "Collecting" ? $$2 : "installing …"); fflush() }'; \
 	  exit $$(cat .venv/.status)
+	@touch $@
+
+# Its folder is the only one that npm writes to.
+.venv/.stamp-npm: tests/interop/saml_idp/package-lock.json | .venv/bin/python
+	@command -v npm >/dev/null || { echo "npm is needed for the system tests; .ci/run installs it." >&2; exit 1; }
+	@echo "Installing tests/interop/saml_idp …"
+	@cd $(<D) && npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
 .venv/bin/python:

@@ -112,8 +112,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def has_local_password(self) -> bool:
-        """Whether the password form lets this person in: a local account, or a member of staff who has a password for
-        the day that the identity provider is down.
+        """Whether the password form lets this person in.
+
+        A local account, or a member of staff who has a password for the day that the identity provider is down.
         """
         return self.has_usable_password() and (self.is_staff or not self.sso_label)
 

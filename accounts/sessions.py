@@ -171,7 +171,8 @@ def adopt(request: HttpRequest, waiting: Waiting, now: datetime) -> bool:
     if not won:
         return False
     if request.session.session_key:
-        Session.objects.filter(session_key=request.session.session_key).delete()
+        # By the row, not by a query, which would put a transaction of its own around the one statement.
+        Session(pk=request.session.session_key).delete()
     # The middleware must neither save the replaced session again nor delete the cookie that `set_cookie` sets.
     request.session = SessionStore(waiting.key)
     request.user = waiting.user

@@ -117,7 +117,7 @@ PASSWORD_RESET_TIMEOUT = PORTICO_LINK_HOURS * 3600
 # Whether staff who signed in by password must have a second factor before the administration opens to them.
 PORTICO_STAFF_SECOND_FACTOR = env.flag("PORTICO_STAFF_SECOND_FACTOR", default=PRODUCTION)
 
-# Local accounts: django-allauth (docs/decisions/0011). The user's own row is the truth about the address, so that its
+# Local accounts: django-allauth (docs/decisions/0012). The user's own row is the truth about the address, so that its
 # table of addresses stays empty and signing in verifies none; changing an address does (accounts/email_change.py).
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

@@ -150,7 +150,8 @@ def refuse(attempt: SignInAttempt, refusal: SamlError, assertion: Assertion | No
     attempt.code = refusal.code
     attempt.reason = (type(refusal).__doc__ or "").partition("\n")[0][:300]
     attempt.expected = refusal.expected
-    attempt.received = refusal.received
+    # What came may hold a NUL (in a header, say), and PostgreSQL takes none in a text.
+    attempt.received = refusal.received.replace("\x00", "·")
     attempt.cure = refusal.cure
     if assertion is not None:
         said = _said(assertion)

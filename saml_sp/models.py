@@ -65,7 +65,8 @@ DOMAIN = re.compile(r"(?=.{3,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[
 
 def validate_domain(value: str) -> None:
     """A host name with at least one dot, in ASCII."""
-    if not DOMAIN.fullmatch(value.lower()):
+    # Before anything is lowered: some letters of other alphabets become ASCII by that.
+    if not value.isascii() or not DOMAIN.fullmatch(value.lower()):
         raise ValidationError(
             "Enter a domain such as example.com: ASCII letters, digits, hyphens and dots, without @ or *. "
             "Write an internationalised one in its xn-- form.",
@@ -485,6 +486,11 @@ class EmailDomain(models.Model):
 
     def __str__(self) -> str:
         return f"{self.domain} ({'verified' if self.verified_at else 'claimed'})"
+
+    def clean(self) -> None:
+        """In lower case before it is looked for among the others."""
+        super().clean()
+        self.domain = self.domain.lower()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Domains are compared in lower case."""

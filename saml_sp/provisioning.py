@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from django.db.models import F
-
 from django.db import IntegrityError
+from django.db.models import F
 
 from accounts import addresses
 from accounts.models import User
@@ -105,7 +104,8 @@ class Subject:
     def key(self) -> str:
         """The digest under which it is compared: SHA-256 in hexadecimal."""
         if self.attribute:
-            return digest("attribute", self.attribute, self.value)
+            # Two parts, where a NameID has three: neither can be made to look like the other.
+            return digest(self.attribute, self.value)
         return subject_key(self.name_id)
 
 
@@ -192,7 +192,15 @@ def _plan_return(idp: IdentityProvider, profile: Profile, identity: FederatedIde
         return replace(returning, notes=(f"The new address {email} is not taken over: its domain is not verified here.",))
     if User.objects.filter(email_key=addresses.key(email)).exists():
         return replace(returning, notes=(f"The new address {email} is not taken over: another account has it.",))
+    if _held_by_others(identity, email):
+        return replace(returning, notes=(f"The new address {email} is not taken over: another identity has it.",))
     return replace(returning, new_email=email)
+
+
+def _held_by_others(identity: FederatedIdentity, email: str) -> bool:
+    """Whether the address is that of somebody else at the same identity provider, perhaps of one who is awaited."""
+    same = FederatedIdentity.objects.filter(idp=identity.idp_id, email_key=addresses.key(email))
+    return same.exclude(pk=identity.pk).exists()
 
 
 def _plan_new(idp: IdentityProvider, profile: Profile, email: str) -> Plan:
@@ -249,13 +257,39 @@ def manager_of(email: str) -> IdentityProvider | None:
     return None if local else identity.idp
 
 
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """Through which identity provider somebody signs in; `by_domain` says that everybody with such an address does."""
+
+    idp: IdentityProvider
+    by_domain: bool
+
+
+def way_in(email: str) -> WayIn | None:
+    """Where the sign-in page sends whoever enters this address; None where its own form is all there is.
+
+    To the enabled identity provider that manages the account, else to the one that owns the address's domain, whether
+    there is such an account or not. Never a break-glass administrator, who must get in when it does not answer.
+    """
+    if not addresses.is_address(email):
+        return None
+    owner = EmailDomain.objects.owner_of(email)
+    idp = manager_of(email) or owner
+    if idp is None or not idp.enabled:
+        return None
+    if User.objects.filter(email_key=addresses.key(email), is_break_glass=True).exists():
+        return None
+    return WayIn(idp, by_domain=idp == owner)
+
+
 def provision(planned: Plan, now: datetime) -> User:
     """Apply a plan in the caller's transaction: make or find the account, bring names and address up to date.
 
-    Raises django.db.IntegrityError when another login made or took the same account a moment ago: plan again.
+    Raises django.db.IntegrityError when another login made or took the same account a moment ago: plan again. Raises an
+    AccountRefused where an account that was to be linked has become one that must not be.
     """
     idp, profile = planned.idp, planned.profile
-    user = planned.user or _create(profile, now)
+    user = _lock(planned) if planned.step is Step.LINK else planned.user or _create(profile, now)
     if planned.step is not Step.RETURN:
         _bind(planned, user, now)
         record(
@@ -277,7 +311,11 @@ def provision(planned: Plan, now: datetime) -> User:
     user.save(update_fields=changed)
     if planned.step is Step.RETURN and planned.identity is not None:
         address = {"email_key": addresses.key(planned.new_email)} if planned.new_email else {}
-        FederatedIdentity.objects.filter(pk=planned.identity.pk).update(last_sign_in=now, **address)
+        # Somebody may have unlinked, rebound or moved it, or switched the account off, since it was read; from the save
+        # above on nobody can do the last.
+        held = FederatedIdentity.objects.filter(pk=planned.identity.pk, subject_key=profile.subject.key, user=user)
+        if not held.filter(user__is_active=True).update(last_sign_in=now, **address):
+            raise IntegrityError("the identity was taken away a moment ago")
     return user
 
 
@@ -286,6 +324,21 @@ _KINDS = {
     Step.LINK: Kind.SSO_ACCOUNT_LINKED,
     Step.CREATE: Kind.SSO_ACCOUNT_CREATED,
 }
+
+
+def _lock(planned: Plan) -> User:
+    """The account to be linked, held until the transaction ends.
+
+    No constraint forbids an account several identities, so two subjects that assert its address at once meet here; and
+    an administrator may have changed what it is since the plan was made.
+    """
+    assert planned.user is not None  # noqa: S101 - a plan to link has one
+    assert planned.profile.email is not None  # noqa: S101 - as above
+    user = User.objects.select_for_update().filter(pk=planned.user.pk).first()
+    if user is None or user.identities.exists():
+        raise IntegrityError("the account was linked or removed a moment ago")
+    check_linkable(user, planned.idp, planned.profile.email, owns_domain=True)
+    return user
 
 
 def _create(profile: Profile, now: datetime) -> User:

@@ -22,7 +22,7 @@ from saml_sp import keys, ledger, provisioning, transport
 from saml_sp.models import IdentityProvider, SamlSession
 from saml_sp.protocol import gate, metadata, signature
 from saml_sp.protocol.assertion import accept
-from saml_sp.protocol.errors import Replayed, SamlError, TryAgain
+from saml_sp.protocol.errors import ForeignDomain, Replayed, SamlError, TryAgain
 from saml_sp.protocol.urls import local_path
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def refused(request: HttpRequest, attempt: SignInAttempt, refusal: SamlError) ->
             "contact": idp.contact if idp else "",
             "portal_url": idp.portal_url if idp else "",
             "way_on": isinstance(refusal, Replayed),
-            "again_url": "" if isinstance(refusal, Replayed) else again_url(attempt),
+            "again_url": "" if isinstance(refusal, Replayed | ForeignDomain) else again_url(attempt),
+            "elsewhere": isinstance(refusal, ForeignDomain),
             "signed_in_as": request.user.email if request.user.is_authenticated else "",
         },
         status=refusal.http_status,

@@ -252,7 +252,7 @@ class Mutator:
         return re.sub(r"<([\w:]+)([^<>]*)/>", lambda m: f"<{m[1]}{m[2]}></{m[1]}>", text, count=self.rng.randint(1, 20))
 
     def _declaration(self, text: str) -> str:
-        body = re.sub(r"^\ufeff?<\?xml[^>]*\?>\s*", "", text)
+        body = re.sub(r"^[\ufeff\s]*(<\?xml[^>]*\?>)?\s*", "", text)
         return self.rng.choice((
             "", '<?xml version="1.0"?>', "<?xml version='1.0' encoding='utf-8'?>\n", '\ufeff<?xml version="1.0"?>',
             '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>', "\ufeff", "\n",

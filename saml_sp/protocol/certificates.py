@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 1024
 MIN_RSA_BITS = 2048
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----([^-]*+)-----END CERTIFICATE-----")  # base64 has no hyphen
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +89,22 @@ def describe(der: bytes) -> CertificateFacts:
         certificate = x509.load_der_x509_certificate(der)
         key = certificate.public_key()
         subject = certificate.subject.rfc4514_string()
-    except (ValueError, UnsupportedAlgorithm, TypeError):
+    except (ValueError, UnsupportedAlgorithm, TypeError, x509.InvalidVersion):
         raise CertificateRefused("This is not an X.509 certificate that can be read.") from None
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < MIN_RSA_BITS:
             raise CertificateRefused(f"Its RSA key has {key.key_size} bits; at least {MIN_RSA_BITS} are required.")
     elif not (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)):
         raise CertificateRefused("Its key is neither RSA nor on the curves P-256, P-384 or P-521.")
+    pem = certificate.public_bytes(Encoding.PEM).decode()
+    try:
+        # The reader that verifies with it is stricter than the one above.
+        xmlsec.Key.from_memory(pem, xmlsec.KeyFormat.CERT_PEM)
+    except xmlsec.Error:
+        raise CertificateRefused("This is not an X.509 certificate that can be read.") from None
     return CertificateFacts(
         der=der,
-        pem=certificate.public_bytes(Encoding.PEM).decode(),
+        pem=pem,
         sha256=certificate.fingerprint(hashes.SHA256()).hex(),
         subject=subject,
         not_before=certificate.not_valid_before_utc,

@@ -392,7 +392,7 @@ class TransientSubject(AccountRefused):
     """A transient NameID is another one at each login, so it cannot name an account (Core 8.3.8)."""
 
     code = "transient_subject"
-    cure = "Let the identity provider send a persistent or e-mail NameID."
+    cure = "Let the identity provider send a persistent or e-mail NameID, or name a stable subject attribute for it here."
 
 
 class ValueTooLong(AccountRefused):
@@ -442,6 +442,8 @@ class ForeignDomain(AccountRefused):
     """The e-mail address is of a domain that belongs to another identity provider."""
 
     code = "foreign_domain"
+    # Whose it is, the person learns at the sign-in page if they enter the address there, and nobody else from here.
+    hint = "Your organisation signs in through its own identity provider."
     cure = "Sign in through the identity provider of that domain, or correct the address at this one."
 
 
@@ -484,7 +486,7 @@ class SubjectChanged(AccountRefused):
     """The identity provider now names somebody else by an address that it asserted before for another subject."""
 
     code = "subject_changed"
-    cure = "If the identity provider re-created the person, remove the old identity and make a pending one."
+    cure = "If the identity provider re-created the person, rebind the identity: its page in the administration explains it."
 
 
 class AccountDeactivated(AccountRefused):

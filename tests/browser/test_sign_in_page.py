@@ -74,7 +74,7 @@ def test_an_administrator_signs_in_by_password_and_out(demo: Demo, visitor: Visi
     assert "Sign-in attempts" in visitor.words()
     page.goto(f"{demo.portico}/")
     assert "Local account" in visitor.words()
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url(f"{demo.portico}/signed-out/**")
     page.goto(f"{demo.portico}/admin/")
     assert page.locator("input[name=password]").count() == 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.conf import settings
+from django.test import Client
 from django.utils import timezone
 
 from accounts import sessions
@@ -324,12 +325,10 @@ def test_an_answer_that_comes_late_changes_nothing(asked: Browser) -> None:
 
 
 def test_a_local_session_of_somebody_else_is_asked_about_as_well(idp: IdentityProvider) -> None:
-    staff = factories.user("staff@portico.example", password="a long local password", is_staff=True)
-    browser = Browser()
-    form = browser.get("/admin/login/")
-    browser.post("/admin/login/", {
-        "username": staff.email, "password": "a long local password", "next": "/", "csrfmiddlewaretoken": token(form),
-    })  # fmt: skip
+    staff = factories.user("staff@portico.example", is_staff=True)
+    local = Client()
+    local.force_login(staff)
+    browser = Browser(jar={SESSION: local.cookies[SESSION]})
     assert browser.user == staff
     browser.send(idp, response_for(idp))
     assert "Continue as" in browser.get(CONTINUE).content.decode()
