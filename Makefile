@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything runs from .venv, which is made from the hashed locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-system check bench reset lock
+.PHONY: help run test test-system check bench bench-accounts reset lock
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -12,7 +12,7 @@ NOWHERE := postgresql://portico@127.0.0.1:1/portico
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.stamp-run ## Portico and a demo identity provider; Ctrl-C stops both
 	@exec $(BIN)/python -m demo
@@ -22,6 +22,9 @@ test: .venv/.stamp-dev ## the tests that need only Python packages
 
 test-system: .venv/.stamp-system .venv/.stamp-npm ## the tests that need Chromium, nginx and other programs (.ci/run installs them)
 	@$(BIN)/pytest -q $(wildcard $(SYSTEM_TESTS))
+
+fuzz: .venv/.stamp-dev ## messages, metadata and URLs by chance, for FUZZ_SECONDS (60)
+	@$(BIN)/python -m tests.fuzz
 
 check: .venv/.stamp-dev ## lint, types, import contracts, templates, migrations, deployment checks
 	$(BIN)/ruff check --quiet .
@@ -39,6 +42,9 @@ check: .venv/.stamp-dev ## lint, types, import contracts, templates, migrations,
 
 bench: .venv/.stamp-dev ## what a sign-in costs in CPU time, beside simpler ways to do it
 	@$(BIN)/python -m benchmarks.acs
+
+bench-accounts: .venv/.stamp-dev ## whether a sign-in costs the same with a million people and ten thousand identity providers
+	@$(BIN)/python -m benchmarks.accounts
 
 reset: ## stop a running embedded PostgreSQL and forget all data
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m config.launcher reset; else echo "There is no .venv, so nothing runs from it."; fi

@@ -78,7 +78,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):
         try:
             return _cipher().decrypt(encrypted_text.encode()).decode()
         except InvalidToken:
-            logger.exception("The secret of a second factor cannot be opened: a key is missing in PORTICO_ENCRYPTION_KEYS")
+            logger.exception("A second factor cannot be opened: a key is missing in PORTICO_ENCRYPTION_KEYS")
             return base64.b32encode(secrets.token_bytes(20)).decode()
 
     def generate_authenticator_name(self, user: User, type: str) -> str:  # noqa: A002 - allauth's signature

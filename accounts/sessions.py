@@ -47,7 +47,7 @@ class SessionStore(DatabaseStore):
 
     def _validate_session_key(self, key: str | None) -> bool:
         """Django's hook for what a cookie may hold; its own lets a NUL through, at which PostgreSQL fails."""
-        return bool(key) and _KEY.fullmatch(key) is not None
+        return _KEY.fullmatch(key or "") is not None
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
@@ -83,8 +83,9 @@ def open_session(  # noqa: PLR0913 - what a login knows, all keyword-only
 ) -> str:
     """Make a session for the user with a fresh key that no browser holds yet, and return the key.
 
-    `label` names the identity provider that vouched. It runs out after `HANDOVER` unless a browser adopts it, and then at `expires`. `target` is a path on this site to
-    go to afterwards; `solicited` says whether this browser asked for the login. One INSERT, in the caller's transaction.
+    `label` names the identity provider that vouched. It runs out after `HANDOVER` unless a browser adopts it, and then
+    at `expires`. `target` is a path on this site to go to afterwards; `solicited` says whether this browser asked for
+    the login. One INSERT, in the caller's transaction.
     """
     store = SessionStore()
     # 165 random bits: the primary key would catch a collision, nobody needs to look for one first.

@@ -99,7 +99,7 @@ def describe(der: bytes) -> CertificateFacts:
     pem = certificate.public_bytes(Encoding.PEM).decode()
     try:
         # The reader that verifies with it is stricter than the one above.
-        xmlsec.Key.from_memory(pem, xmlsec.KeyFormat.CERT_PEM)
+        xmlsec.Key.from_memory(pem, xmlsec.constants.KeyDataFormatCertPem)
     except xmlsec.Error:
         raise CertificateRefused("This is not an X.509 certificate that can be read.") from None
     return CertificateFacts(

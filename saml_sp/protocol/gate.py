@@ -402,13 +402,14 @@ def _check_element(element: etree._Element, depth: int, tally: _Tally) -> None:
 
 def _check_attributes(element: etree._Element, tally: _Tally) -> None:
     tally.elements += 1
-    # Counted first: `items` takes quadratic time.
-    if tally.elements > MAX_NODES or (count := len(element.attrib)) > MAX_ATTRIBUTES:
+    count = len(element.attrib)
+    # Before `items`, which takes quadratic time.
+    if tally.elements > MAX_NODES or count > MAX_ATTRIBUTES:
         raise TooComplex(
             expected=f"at most {MAX_NODES} elements of {MAX_ATTRIBUTES} attributes",
-            received=f"element {tally.elements} with {len(element.attrib)} attributes",
+            received=f"element {tally.elements} with {count} attributes",
         )
-    for name, value in element.items() if count else ():
+    for name, value in element.items():
         local = name.rpartition("}")[2].lower()
         if local in _ID_ATTRIBUTES:
             _claim_id(value, tally.ids)

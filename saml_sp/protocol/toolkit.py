@@ -18,8 +18,8 @@ _FOLDER = Path(onelogin.saml2.__file__).parent / "schemas"
 _ENCRYPTION_11 = Path(__file__).parent / "schemas" / "xenc-schema-11-mgf.xsd"
 
 
-# libxml2 makes its table of built-in types while it compiles the first schema, with no lock of its own: two threads that
-# begin together crash the process. And a schema has one error log, whichever thread validates.
+# libxml2 makes its table of built-in types while it compiles the first schema, with no lock of its own: two threads
+# that begin together crash the process. And a schema has one error log, whichever thread validates.
 _one_at_a_time = RLock()
 
 
@@ -60,7 +60,7 @@ def violation(root: etree._Element) -> str:
     """The first thing in which a message breaks the schema of protocol messages; empty when it is valid."""
     compiled = protocol_schema()
     with _one_at_a_time:
-        return "" if compiled.validate(root) else compiled.error_log[0].message
+        return "" if compiled.validate(root) else compiled.error_log[0].message  # type: ignore[index]  # a list, which its stub does not say
 
 
 def sign_bytes(data: bytes, signer: Signer) -> bytes:

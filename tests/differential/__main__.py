@@ -1,4 +1,4 @@
-"""The second opinion at length: `python -m tests.differential python3-saml 20000 7` for a number of messages and a seed."""
+"""The second opinion at length: `python -m tests.differential python3-saml 20000 7` (how many messages, which seed)."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Count:
     def __str__(self) -> str:
         return (
             f"{self.asked} messages; accepted by both {self.both_accepted}, by us {self.ours_accepted}, by them "
-            f"{self.theirs_accepted}; of those they did not accept they raised something else for {self.raised} and hung on "
+            f"{self.theirs_accepted}; of the others they raised what is no refusal for {self.raised} and hung on "
             f"{self.hung}; {len(self.unexplained)} disagreements without an explanation"
         )
 

@@ -1,5 +1,6 @@
-"""The messages that every service provider is asked about: valid, spoiled, mutated. The seed decides about all but keys,
-IDs and times.
+"""The messages that every service provider is asked about: valid, spoiled, mutated.
+
+The seed decides about all but keys, IDs and times.
 """
 
 from __future__ import annotations
@@ -23,12 +24,9 @@ from tests.encrypting import (
     MGF_SHA256,
     OAEP,
     SHA256,
-    Ours,
     Place,
-    by_xmlsec,
     encrypted_id,
     lock,
-    our_key,
     sealed_tree,
     sealed_xml,
 )
@@ -106,12 +104,14 @@ class Corpus:
         }
 
     def _encrypted(self) -> dict[str, bytes]:
+        transports = {
+            "mgf1p sha1": {"transport": MGF1P}, "mgf1p sha256": {"transport": MGF1P, "digest": SHA256},
+            "oaep sha256": {"transport": OAEP, "digest": SHA256, "mgf": MGF_SHA256},
+        }  # fmt: skip
         locks = {
-            f"{algorithm.rpartition('#')[2]} {transport.rpartition('#')[2]} {'sha256' if digest else 'sha1'}": self.lock.changed(
-                algorithm=algorithm, transport=transport, digest=digest, mgf=mgf
-            )
+            f"{algorithm.rpartition('#')[2]} {name}": self.lock.changed(algorithm=algorithm, **how)
             for algorithm in (AES_CBC[128], AES_CBC[256], AES_GCM[128], AES_GCM[256])
-            for transport, digest, mgf in ((MGF1P, None, None), (MGF1P, SHA256, None), (OAEP, SHA256, MGF_SHA256))
+            for name, how in transports.items()
         } | {f"key {place.name.lower()}": self.lock.changed(place=place) for place in Place}
         made = {
             f"encrypted {name}, {signed}": sealed_xml(self.forge, how, signed=signed)
@@ -124,13 +124,16 @@ class Corpus:
         late = self.now - timedelta(seconds=60)
         untyped = sealed_tree(self.forge, self.lock, signed=Signed.ASSERTION)
         del find(untyped, ".//xenc:EncryptedData").attrib["Type"]
-        other_prefix = self.forge.tree(signed=Signed.ASSERTION, assertion_prefix="ns1")
-        by_xmlsec(find(other_prefix, "saml:Assertion"), our_key(Ours.FIRST).certificate_pem)
         return {
             "a late confirmation": self.forge.xml(confirmation_not_on_or_after=late),
             "late conditions": self.forge.xml(not_on_or_after=late),
             "encrypted without a type": issuer.serialise(untyped),
-            "encrypted by xmlsec under another prefix": issuer.serialise(other_prefix),
+            "encrypted, self-contained, other prefixes": sealed_xml(
+                self.forge, self.lock, signed=Signed.ASSERTION, assertion_prefix="ns1", protocol_prefix="ns0"
+            ),
+            "encrypted, self-contained, no prefix": sealed_xml(
+                self.forge, self.lock, signed=Signed.ASSERTION, assertion_prefix=None, protocol_prefix="samlp"
+            ),
             "no issuer of the response": self.forge.xml(response_issuer=False),
         }
 

@@ -58,8 +58,8 @@ def verdict(
         return {"identity": [response.get_nameid(), response.get_attributes()]}
     except Exception as error:  # noqa: BLE001 - whatever it raises is its verdict
         kind = type(error).__name__
-        ours = kind in {"OneLogin_Saml2_ValidationError", "OneLogin_Saml2_Error"}
-        return {"refused": f"{getattr(error, 'code', kind)} {error}"[:300]} if ours else {"raised": f"{kind} {error}"[:300]}
+        its_own = kind in {"OneLogin_Saml2_ValidationError", "OneLogin_Saml2_Error"}
+        return {"refused" if its_own else "raised": f"{getattr(error, 'code', kind)} {error}"[:300]}
 
 
 def main() -> None:

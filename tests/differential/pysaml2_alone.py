@@ -60,14 +60,13 @@ def verdict(service_provider: Saml2Client, message: str, request_id: str | None)
     outstanding = {request_id: "/"} if request_id else None
     try:
         response = service_provider.parse_authn_request_response(message, BINDING_HTTP_POST, outstanding)
-        if response is None:
-            return {"refused": "no response"}
         name_id = response.get_subject()
-        return {"identity": [name_id.text if name_id is not None else "", response.ava]}
+        identity = [name_id.text if name_id is not None else "", response.ava]
     except Exception as error:  # noqa: BLE001 - whatever it raises is its verdict
         kind = type(error)
         key = "refused" if kind.__module__.startswith("saml2") else "raised"
         return {key: f"{kind.__name__} {error}"[:300]}
+    return {"identity": identity}
 
 
 def main() -> None:

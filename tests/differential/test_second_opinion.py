@@ -1,4 +1,7 @@
-"""python3-saml's opinion on thousands of messages: where it differs from ours, we know why. pysaml2's is in tests/system."""
+"""python3-saml's opinion on thousands of messages: where it differs from ours, we know why.
+
+pysaml2's is among the system tests.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""`make fuzz`: as long as FUZZ_SECONDS says (60), by FUZZ_SEED (the clock's). Prints what came of it, and what took long.
+"""`make fuzz`: as long as FUZZ_SECONDS says (60), by FUZZ_SEED (the clock's).
 
-An input that breaks something is written to var/fuzz and the run ends with status 1.
+Prints what came of it, and what took long. An input that breaks something is written to var/fuzz, and the run ends with
+status 1.
 """
 
 from __future__ import annotations

@@ -76,7 +76,11 @@ def build(target: Target, number: int, count: int, report: Report) -> None:
 
     @seed(number)
     @settings(
-        max_examples=count, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )
     @given(STRATEGIES[target.name])
     def one(data: bytes) -> None:

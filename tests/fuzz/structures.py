@@ -14,35 +14,47 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 _TAGS = (
-    "samlp:Response", "samlp:Status", "samlp:StatusCode", "samlp:StatusDetail", "samlp:Extensions", "saml:Assertion", "saml:Issuer",
-    "saml:Subject", "saml:NameID", "saml:EncryptedID", "saml:EncryptedAssertion", "saml:SubjectConfirmation", "saml:Conditions",
-    "saml:SubjectConfirmationData", "saml:AudienceRestriction", "saml:Audience", "saml:AuthnStatement", "saml:AuthnContext",
+    "samlp:Response", "samlp:Status", "samlp:StatusCode", "samlp:StatusDetail", "samlp:Extensions", "saml:Assertion",
+    "saml:Issuer",
+    "saml:Subject", "saml:NameID", "saml:EncryptedID", "saml:EncryptedAssertion", "saml:SubjectConfirmation",
+    "saml:Conditions",
+    "saml:SubjectConfirmationData", "saml:AudienceRestriction", "saml:Audience", "saml:AuthnStatement",
+    "saml:AuthnContext",
     "saml:AttributeStatement", "saml:Attribute", "saml:AttributeValue", "saml:Advice", "ds:Signature", "ds:SignedInfo",
-    "ds:CanonicalizationMethod", "ds:SignatureMethod", "ds:Reference", "ds:Transforms", "ds:Transform", "ds:DigestMethod",
+    "ds:CanonicalizationMethod", "ds:SignatureMethod", "ds:Reference", "ds:Transforms", "ds:Transform",
+    "ds:DigestMethod",
     "ds:DigestValue", "ds:SignatureValue", "ds:KeyInfo", "ds:X509Data", "ds:X509Certificate", "ds:RetrievalMethod",
     "xenc:EncryptedData", "xenc:EncryptedKey", "xenc:EncryptionMethod", "xenc:CipherData", "xenc:CipherValue",
-    "ec:InclusiveNamespaces", "samlp:LogoutRequest", "samlp:SessionIndex", "md:EntityDescriptor", "md:EntitiesDescriptor",
+    "ec:InclusiveNamespaces", "samlp:LogoutRequest", "samlp:SessionIndex", "md:EntityDescriptor",
+    "md:EntitiesDescriptor",
     "md:IDPSSODescriptor", "md:KeyDescriptor", "md:SingleSignOnService", "md:SingleLogoutService", "x:thing",
 )  # fmt: skip
 _NAMES = (
-    "ID", "Id", "Version", "IssueInstant", "Destination", "InResponseTo", "Algorithm", "URI", "Method", "Recipient", "NotBefore",
-    "NotOnOrAfter", "Format", "Value", "Name", "FriendlyName", "PrefixList", "Type", "AuthnInstant", "SessionIndex", "entityID",
-    "protocolSupportEnumeration", "use", "Binding", "Location", "ResponseLocation", "validUntil", "xsi:type", "xml:id", "xml:space",
+    "ID", "Id", "Version", "IssueInstant", "Destination", "InResponseTo", "Algorithm", "URI", "Method", "Recipient",
+    "NotBefore",
+    "NotOnOrAfter", "Format", "Value", "Name", "FriendlyName", "PrefixList", "Type", "AuthnInstant", "SessionIndex",
+    "entityID",
+    "protocolSupportEnumeration", "use", "Binding", "Location", "ResponseLocation", "validUntil", "xsi:type",
+    "xml:id", "xml:space",
 )  # fmt: skip
 _VALUES = (
-    "2.0", "#a", "a", "b", n.STATUS_SUCCESS, n.EXCLUSIVE, n.ENVELOPED_SIGNATURE, n.CM_BEARER, n.NAMEID_ENTITY, n.SAMLP, "signing",
-    "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256", "http://www.w3.org/2001/04/xmlenc#sha256", "2026-11-22T08:00:00Z",
+    "2.0", "#a", "a", "b", n.STATUS_SUCCESS, n.EXCLUSIVE, n.ENVELOPED_SIGNATURE, n.CM_BEARER, n.NAMEID_ENTITY,
+    n.SAMLP, "signing",
+    "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256", "http://www.w3.org/2001/04/xmlenc#sha256",
+    "2026-11-22T08:00:00Z",
     f"{n.XENC}rsa-oaep-mgf1p", f"{n.XENC}aes256-cbc", n.TYPE_ELEMENT, "https://idp.customer.example/metadata", "xs ds",
     "https://portico.example/saml/customer/acs/", "https://portico.example/saml/customer/slo/",
     "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST", "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect",
 )  # fmt: skip
 _SPACES = {
-    "samlp": n.SAMLP, "saml": n.SAML, "ds": n.DS, "xenc": n.XENC, "ec": n.EXC_C14N, "md": n.MD, "xsi": n.XSI, "xs": n.XS, "x": "urn:x",
+    "samlp": n.SAMLP, "saml": n.SAML, "ds": n.DS, "xenc": n.XENC, "ec": n.EXC_C14N, "md": n.MD, "xsi": n.XSI,
+    "xs": n.XS, "x": "urn:x",
 }  # fmt: skip
 _DECLARED = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in _SPACES.items())
 _TEXT = st.one_of(st.sampled_from((*_VALUES, "", "AAAA", "ana@customer.example")), st.text(max_size=20))
 _FIELDS = (
-    "SAMLRequest", "SAMLResponse", "RelayState", "SigAlg", "Signature", "SAMLEncoding", "x", "", "samlrequest", "SAMLRequest[]",
+    "SAMLRequest", "SAMLResponse", "RelayState", "SigAlg", "Signature", "SAMLEncoding", "x", "", "samlrequest",
+    "SAMLRequest[]",
 )  # fmt: skip
 
 
@@ -76,8 +88,10 @@ QUERIES: SearchStrategy[bytes] = st.lists(st.tuples(st.sampled_from(_FIELDS), _E
     lambda pairs: "&".join(f"{name}={value}" for name, value in pairs).encode("utf-8", "surrogatepass")
 )
 _PIECES = (
-    "/", "//", "\\", ":", "@", "?", "#", ".", "..", "%", "%2f", "%5C", "%252F", "%00", "%0d%0a", "\t", "\n", " ", "\u3000", "\uff0f",
-    "a", "evil.example", "https:", "javascript:", "data:", "portico.example", "[", "]", ";", "é", "\u202e", "-", "+", "=", "1",
+    "/", "//", "\\", ":", "@", "?", "#", ".", "..", "%", "%2f", "%5C", "%252F", "%00", "%0d%0a", "\t", "\n", " ",
+    "\u3000", "\uff0f",
+    "a", "evil.example", "https:", "javascript:", "data:", "portico.example", "[", "]", ";", "é", "\u202e", "-", "+",
+    "=", "1",
 )  # fmt: skip
 TEXTS: SearchStrategy[bytes] = st.one_of(
     st.lists(st.one_of(st.sampled_from(_PIECES), st.characters()), max_size=14).map("".join), st.text(max_size=300)
@@ -88,7 +102,8 @@ MOMENTS: SearchStrategy[bytes] = st.one_of(
     st.text(alphabet="0123456789TZ:.+-٠١ ", max_size=40).map(str.encode),
 )
 TOKEN_SOUP: SearchStrategy[bytes] = st.lists(
-    st.one_of(st.sampled_from(TOKENS), st.binary(max_size=8), st.sampled_from(_TAGS).map(lambda tag: f"<{tag}>".encode())),
+    st.one_of(st.sampled_from(TOKENS), st.binary(max_size=8),
+    st.sampled_from(_TAGS).map(lambda tag: f"<{tag}>".encode())),
     max_size=30,
 ).map(b"".join)  # fmt: skip
 

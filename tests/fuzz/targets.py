@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
+from lxml import etree
+
 from accounts import addresses
 from demo import issuer
 from demo.issuer import Signed, encode
 from saml_sp.protocol import bindings, certificates, logout, metadata
 from saml_sp.protocol import names as n
 from saml_sp.protocol.assertion import parse_instant
-from saml_sp.protocol.errors import BadTimestamp, SamlError, UrlRefused
+from saml_sp.protocol.errors import BadTimestamp, SamlError
 from saml_sp.protocol.types import SpProfile
 from saml_sp.protocol.urls import LOOPBACK_HOSTS, check_endpoint, local_path
 from tests import idp_metadata
@@ -90,7 +92,9 @@ class Signedness:
         made = [build(Scene(self.party, self.now, key(kind))) for build, kind in SHAPES.values()]
         made += [shibboleth.encrypted(scene), self.forge.xml(encrypted_id(self.lock))]
         made += [sealed_xml(self.forge, self.lock, signed=signed) for signed in list(Signed)[:3]]
-        made += [self.forge.xml(name_id="bob@customer.example", attributes=(), signed=signed) for signed in list(Signed)[:3]]
+        made += [
+            self.forge.xml(name_id="bob@customer.example", attributes=(), signed=signed) for signed in list(Signed)[:3]
+        ]
         self.messages = made
         self.honest = {self.accept(encode(xml)) for xml in made}
 
@@ -150,7 +154,7 @@ class Logout:
     def _made(self, unsigned: bytes) -> bytes:
         """The identity provider's: the maker of ours names us as its Issuer."""
         xml = unsigned.replace(f">{self.sp.entity_id}<".encode(), f">{self.idp.entity_id}<".encode())
-        root = issuer.etree.fromstring(xml)
+        root = etree.fromstring(xml)
         issuer.sign(root, key(Kind.RSA))
         return issuer.serialise(root)
 
@@ -177,7 +181,12 @@ class Logout:
             query = f"{name}={value}&RelayState=%2Fx%3Fy&SigAlg={quote(bindings.RSA_SHA256, safe='')}"
             signature = issuer_signature(query.encode())
             signed.append(f"{query}&Signature={quote(base64.b64encode(signature), safe='')}".encode())
-        return [*signed, b"SAMLRequest=&SAMLResponse=", b"SAMLRequest=%61%3d&x=%zz&&&=", b"RelayState=+%2B&SAMLEncoding=x"]
+        return [
+            *signed,
+            b"SAMLRequest=&SAMLResponse=",
+            b"SAMLRequest=%61%3d&x=%zz&&&=",
+            b"RelayState=+%2B&SAMLEncoding=x",
+        ]
 
     def query(self, raw: bytes) -> str:
         """A query string."""
@@ -293,16 +302,20 @@ def targets() -> list[Target]:
         Target("logout message", logouts.posted, [logouts.request, logouts.response], xml=True),
         Target("query string", logouts.query, logouts.queries()),
         Target("metadata", idp_document, documents(), xml=True),
-        Target("certificate", certificate_file, [idp_metadata.der(certificate), idp_metadata.pem(certificate).encode()]),
+        Target("certificate", certificate_file, [idp_metadata.der(certificate),
+        idp_metadata.pem(certificate).encode()]),
         Target("relay state", relay_state, [
             b"/", b"/reports/?a=b#c", b"//evil.example/", b"/%2Fevil.example", b"/\\evil.example", b"/a/%2e%2e/%2f/x",
             b"https://portico.example/", b"/x%25%32%66", b"/\te", b"/a@b",
         ]),
         Target("endpoint", endpoint, [
-            b"https://idp.example.com/sso?x=y", b"http://127.0.0.1:8100/", b"https://[::1]:8443/a", b"https://u@h/", b"https://h;x/",
+            b"https://idp.example.com/sso?x=y", b"http://127.0.0.1:8100/", b"https://[::1]:8443/a", b"https://u@h/",
+            b"https://h;x/",
         ]),
-        Target("address", address, [b"ana@customer.example", b"a.b+c@x-1.y.example", b'"a b"@x.example', "ána@x.example".encode()]),
+        Target("address", address, [b"ana@customer.example", b"a.b+c@x-1.y.example", b'"a b"@x.example',
+        "ána@x.example".encode()]),
         Target("moment", moment, [
-            b"2026-11-22T08:00:00Z", b"2026-11-22T08:00:00.1234567+05:30", b"2026-02-29T24:00:00Z", b"9999-12-31T23:59:59-14:00",
+            b"2026-11-22T08:00:00Z", b"2026-11-22T08:00:00.1234567+05:30", b"2026-02-29T24:00:00Z",
+            b"9999-12-31T23:59:59-14:00",
         ]),
     ]  # fmt: skip

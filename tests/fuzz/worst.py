@@ -8,9 +8,10 @@ from lxml import etree
 
 from demo.issuer import AttributeSpec, Signed
 from saml_sp.protocol import gate, metadata
+from saml_sp.protocol import names as n
 from tests import idp_metadata
 from tests.encrypting import lock, sealed_xml
-from tests.idp import fragment, find, swap
+from tests.idp import find, fragment, swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,7 @@ def messages(made: Signedness) -> dict[str, Callable[[], bytes]]:
     prefixes = " ".join(f"n{number}" for number in range(gate.MAX_NAMESPACES))
     listed = f'PrefixList="{prefixes}"'
     made_of_levels = nested(room)
+    childless = "<saml2:AudienceRestriction/>" * 4500
     result: dict[str, Callable[[], bytes]] = {
         "elements": inside(elements("<a/>")),
         "elements, signed": signed(elements('<a b="xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"/>')),
@@ -91,7 +93,7 @@ def messages(made: Signedness) -> dict[str, Callable[[], bytes]]:
         "one long attribute": inside(f'<a b="{"x" * (room - 20)}"/>'),
         "line ends": inside("\r" * room),
         "invalid elements": lambda: swap(
-            forge.xml(), "<saml2:AudienceRestriction>", "<saml2:AudienceRestriction/>" * 4500 + "<saml2:AudienceRestriction>"
+            forge.xml(), "<saml2:AudienceRestriction>", f"{childless}<saml2:AudienceRestriction>"
         ),
         "invalid attributes": lambda: swap(
             forge.xml(),
@@ -103,10 +105,11 @@ def messages(made: Signedness) -> dict[str, Callable[[], bytes]]:
             f"{forge.party.sp_entity_id}</saml:Audience></saml:AudienceRestriction>", 1700,
         )),
         "confirmations": lambda: forge.xml(lambda tree: _repeat(
-            tree, "saml:Assertion/saml:Subject", '<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer">'
+            tree, "saml:Assertion/saml:Subject", f'<saml:SubjectConfirmation Method="{n.CM_BEARER}">'
             '<saml:SubjectConfirmationData Recipient="x"/></saml:SubjectConfirmation>', 1700, first=True,
         )),
-        "groups": lambda: forge.xml(attributes=[AttributeSpec("groups", [f"group {number}" for number in range(2300)])]),
+        "groups": lambda: forge.xml(attributes=[AttributeSpec("groups",
+        [f"group {number}" for number in range(2300)])]),
         "key names": lambda: swap(forge.xml(), "<ds:KeyInfo>", "<ds:KeyInfo>" + "<ds:KeyName>x</ds:KeyName>" * 2200),
         "a document of blanks": lambda: forge.xml() + b"\n" * (room - 2000),
     }  # fmt: skip

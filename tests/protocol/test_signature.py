@@ -152,5 +152,7 @@ with ThreadPoolExecutor(16) as pool:
 
 def test_threads_that_validate_the_first_message_together_do_not_disturb_each_other() -> None:
     """Without a lock, libxml2 has crashed here while two threads made its table of types."""
-    done = subprocess.run([sys.executable, "-c", THREADS], input=FORGE.xml(), capture_output=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], input=FORGE.xml(), capture_output=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr.decode()

@@ -32,7 +32,10 @@ def test_values_cannot_be_changed(value: NameId) -> None:
 
 
 def test_an_accepted_assertion_is_a_value_without_a_tree() -> None:
-    first, second = judged(FORGE.xml(assertion_id="a", session_index="s")), judged(FORGE.xml(assertion_id="a", session_index="s"))
+    first, second = (
+        judged(FORGE.xml(assertion_id="a", session_index="s")),
+        judged(FORGE.xml(assertion_id="a", session_index="s")),
+    )
     assert first == second
     assert hash(first) == hash(second)
 

@@ -21,15 +21,51 @@ def test_it_accepts_an_endpoint(url: str) -> None:
     check_endpoint(url)
 
 
-@pytest.mark.parametrize("url", [
-    "", "idp.example/sso", "//idp.example/sso", "/sso", "http://idp.example/sso", "http://127.0.0.1.evil.example/", "http://127.1/",
-    "ftp://idp.example/", "javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "https://", "https:///sso", "https://:443/",
-    "https://user@idp.example/", "https://user:secret@idp.example/", "https://@idp.example/", "https://idp.example/#x", "https:idp.example",
-    "https://idp.example/ sso", " https://idp.example/", "https://idp.example/\n", "https://idp.example/\\x", "https://idp.example/<x>",
-    'https://idp.example/"x"', "https://idp.example/é", "https://bücher.example/", "https://idp.example:port/", "https://idp.example:99999/",
-    "https://[2001:db8::1/", "https://idp.example/`x`", "https://idp.example;script-src/",
-    "https://idp.example,x/", "https://a'b.example/", "https://*/", "https://a*b/", "https://a%2eb/", "https://a=b/", "https://idp.example/{x}", "https://idp.example/" + "a" * MAX_URL,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "idp.example/sso",
+        "//idp.example/sso",
+        "/sso",
+        "http://idp.example/sso",
+        "http://127.0.0.1.evil.example/",
+        "http://127.1/",
+        "ftp://idp.example/",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "https://",
+        "https:///sso",
+        "https://:443/",
+        "https://user@idp.example/",
+        "https://user:secret@idp.example/",
+        "https://@idp.example/",
+        "https://idp.example/#x",
+        "https:idp.example",
+        "https://idp.example/ sso",
+        " https://idp.example/",
+        "https://idp.example/\n",
+        "https://idp.example/\\x",
+        "https://idp.example/<x>",
+        'https://idp.example/"x"',
+        "https://idp.example/é",
+        "https://bücher.example/",
+        "https://idp.example:port/",
+        "https://idp.example:99999/",
+        "https://[2001:db8::1/",
+        "https://idp.example/`x`",
+        "https://idp.example;script-src/",
+        "https://idp.example,x/",
+        "https://a'b.example/",
+        "https://*/",
+        "https://a*b/",
+        "https://a%2eb/",
+        "https://a=b/",
+        "https://idp.example/{x}",
+        "https://idp.example/" + "a" * MAX_URL,
+    ],
+)
 def test_it_refuses_another_endpoint_with_a_sentence(url: str) -> None:
     with pytest.raises(UrlRefused) as caught:
         check_endpoint(url)
@@ -43,7 +79,9 @@ def test_a_path_of_two_kibibytes_is_the_longest() -> None:
     assert local_path("/\ud800") is None
 
 
-@pytest.mark.parametrize("path", ["/", "/a/b/", "/a?b=c", "/a?next=//x", "/a#b", "/a%20b", "/a?b=%26%3D", "/a%C3%A9", "/~a/;b=c", "/100%"])
+@pytest.mark.parametrize(
+    "path", ["/", "/a/b/", "/a?b=c", "/a?next=//x", "/a#b", "/a%20b", "/a?b=%26%3D", "/a%C3%A9", "/~a/;b=c", "/100%"]
+)
 def test_it_returns_a_path_as_it_came(path: str) -> None:
     assert local_path(path) == path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
@@ -37,7 +37,7 @@ def idp() -> IdentityProvider:
     return factories.idp("customer")
 
 
-def response_for(idp: IdentityProvider, email: str = ANA, **changes: object) -> bytes:
+def response_for(idp: IdentityProvider, email: str = ANA, **changes: Any) -> bytes:
     return Forge(idp, timezone.now()).xml(name_id=email, attributes=(email_attribute(email),), **changes)
 
 
