@@ -107,7 +107,7 @@ _CHILDREN: Final[dict[str, frozenset[str]]] = {
             n.ENCRYPTED_KEY, n.RETRIEVAL_METHOD, n.SECURITY_TOKEN_REFERENCE,
         }
     ),
-    n.SECURITY_TOKEN_REFERENCE: frozenset({f"{{{n.DS}}}X509Data"}),
+    n.SECURITY_TOKEN_REFERENCE: frozenset({f"{{{n.DS}}}X509Data", n.KEY_IDENTIFIER}),
     n.ENCRYPTED_ASSERTION: frozenset({n.ENCRYPTED_DATA, n.ENCRYPTED_KEY}),
     n.ENCRYPTED_ID: frozenset({n.ENCRYPTED_DATA, n.ENCRYPTED_KEY}),
     n.ENCRYPTED_DATA: frozenset({n.ENCRYPTION_METHOD, n.KEY_INFO, n.CIPHER_DATA}),
@@ -127,7 +127,7 @@ _CHILDREN: Final[dict[str, frozenset[str]]] = {
     f"{{{n.DS}}}RSAKeyValue": frozenset({f"{{{n.DS}}}Modulus", f"{{{n.DS}}}Exponent"}),
 } | {
     leaf: frozenset()
-    for leaf in (n.CIPHER_VALUE, n.DATA_REFERENCE, n.CARRIED_KEY_NAME, n.MGF, n.RETRIEVAL_METHOD)
+    for leaf in (n.CIPHER_VALUE, n.DATA_REFERENCE, n.CARRIED_KEY_NAME, n.MGF, n.RETRIEVAL_METHOD, n.KEY_IDENTIFIER)
 } | {
     f"{{{n.DS}}}{leaf}": frozenset()
     for leaf in (

@@ -92,6 +92,7 @@ MGF = f"{{{XENC11}}}MGF"
 RETRIEVAL_METHOD = f"{{{DS}}}RetrievalMethod"
 # How Microsoft's WS-* stack, which AD FS and Entra ID are built on, says whose key it is.
 WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+KEY_IDENTIFIER = f"{{{WSSE}}}KeyIdentifier"
 SECURITY_TOKEN_REFERENCE = f"{{{WSSE}}}SecurityTokenReference"
 
 TYPE_ELEMENT = f"{XENC}Element"

@@ -49,7 +49,8 @@ def protocol_schema() -> etree.XMLSchema:
 @cache
 def _compiled_protocol() -> etree.XMLSchema:
     added = "".join(
-        f'<import namespace="{namespace}" schemaLocation="{(_OURS / name).as_uri()}"/>' for namespace, name in _ADDED.items()
+        f'<import namespace="{namespace}" schemaLocation="{(_OURS / name).as_uri()}"/>'
+        for namespace, name in _ADDED.items()
     )
     all_of_it = f"""<schema xmlns="http://www.w3.org/2001/XMLSchema">
       <import namespace="urn:oasis:names:tc:SAML:2.0:protocol" schemaLocation="saml-schema-protocol-2.0.xsd"/>{added}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import runpy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from wsgiref.util import setup_testing_defaults
 
@@ -21,7 +21,7 @@ from tests.door import acs
 from tests.idp import Forge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.django_db
 
@@ -47,8 +47,12 @@ def status(path: str, *, content_type: str, query: str = "", body: bytes | None 
     }  # fmt: skip
     setup_testing_defaults(environ)
     found: list[str] = []
-    answer: Iterable[bytes] = application(environ, lambda line, _headers: found.append(line))
-    b"".join(answer)
+
+    def start_response(line: str, _headers: Any, _trouble: Any = None, /) -> Callable[[bytes], object]:
+        found.append(line)
+        return lambda _data: None
+
+    b"".join(application(environ, start_response))
     return int(found[0].partition(" ")[0])
 
 

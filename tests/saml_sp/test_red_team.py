@@ -6,18 +6,24 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.fernet import Fernet
 from django.utils import timezone
 from lxml import etree
 
+from demo import issuer
 from demo.issuer import Signed
-from saml_sp.models import SignInAttempt
+from saml_sp import keys
+from saml_sp.models import KeyState, SignInAttempt, SpKeyPair
 from saml_sp.protocol import names as n
 from tests import factories
 from tests.door import Browser, holds_nothing
+from tests.encrypting import Ours, lock, seal
 from tests.idp import ENVELOPED, EXCLUSIVE, Forge, Kind, find, key, reference, signature, swap
 from tests.spoilers import VALUE, A, attribute, put
 
 if TYPE_CHECKING:
+    from pytest_django import Settings
+
     from saml_sp.models import IdentityProvider
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +57,9 @@ def inclusive(prefixes: str) -> str:
     return f'<ec:InclusiveNamespaces xmlns:ec="{n.EXC_C14N}" PrefixList="{prefixes}"/>'
 
 
-@pytest.mark.parametrize("prefixes", ["a " * 60_000, " " * 120_000, "xs " * 25, "x" * 513], ids=["many", "blanks", "25", "long"])
+@pytest.mark.parametrize(
+    "prefixes", ["a " * 60_000, " " * 120_000, "xs " * 25, "x" * 513], ids=["many", "blanks", "25", "long"]
+)
 def test_it_refuses_a_prefix_list_that_is_searched_for_each_element(
     idp: IdentityProvider, forge: Forge, prefixes: str
 ) -> None:
@@ -134,3 +142,27 @@ def test_it_accepts_what_the_schema_leaves_to_others(idp: IdentityProvider, forg
         )(tree)
 
     Browser().sign_in(idp, forge.xml(adorn))
+
+
+def test_it_reads_what_is_encrypted_for_a_certificate_named_by_its_thumbprint(
+    idp: IdentityProvider, forge: Forge, settings: Settings
+) -> None:
+    settings.PORTICO_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    factories.key_pair(Ours.FIRST, KeyState.CURRENT)
+    tree = forge.tree(signed=Signed.ASSERTION)
+    assertion = find(tree, A)
+    sealed = seal(etree.tostring(assertion, with_tail=False), lock())
+    key_info = etree.SubElement(find(sealed, ".//xenc:EncryptedKey"), n.KEY_INFO)
+    find(sealed, ".//xenc:EncryptedKey").insert(1, key_info)
+    reference_to_it = etree.SubElement(key_info, n.SECURITY_TOKEN_REFERENCE)
+    etree.SubElement(reference_to_it, n.KEY_IDENTIFIER, ValueType="urn:x#ThumbprintSHA1").text = "AAAA"
+    tree.replace(assertion, sealed)
+    Browser().sign_in(idp, issuer.serialise(tree))
+
+
+# --- At the wrong moment ----------------------------------------------------------------------------------------------
+
+
+def test_a_key_pair_that_was_retired_a_moment_ago_is_just_not_there(settings: Settings) -> None:
+    settings.PORTICO_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    assert not keys.is_usable(SpKeyPair(sha256="gone"))
