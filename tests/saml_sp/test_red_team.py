@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.fernet import Fernet
+from django.conf import settings as site
 from django.utils import timezone
 from lxml import etree
 
@@ -15,8 +17,9 @@ from demo.issuer import Signed
 from saml_sp import keys
 from saml_sp.models import KeyState, SignInAttempt, SpKeyPair
 from saml_sp.protocol import names as n
+from saml_sp.views import HANDOVER_COOKIE
 from tests import factories
-from tests.door import Browser, holds_nothing
+from tests.door import CONTINUE, Browser, holds_nothing
 from tests.encrypting import Ours, lock, seal
 from tests.idp import ENVELOPED, EXCLUSIVE, Forge, Kind, find, key, reference, signature, swap
 from tests.spoilers import VALUE, A, attribute, put
@@ -161,6 +164,17 @@ def test_it_reads_what_is_encrypted_for_a_certificate_named_by_its_thumbprint(
 
 
 # --- At the wrong moment ----------------------------------------------------------------------------------------------
+
+
+def test_a_session_that_waits_cannot_be_taken_past_the_page_that_asks(idp: IdentityProvider, forge: Forge) -> None:
+    arriving, around = Browser(), Browser()
+    assert arriving.send(idp, forge.xml()).status_code == 303
+    planted: SimpleCookie = SimpleCookie({site.SESSION_COOKIE_NAME: arriving.jar[HANDOVER_COOKIE].value})
+    around.jar[site.SESSION_COOKIE_NAME] = planted[site.SESSION_COOKIE_NAME]
+    planted[site.SESSION_COOKIE_NAME]["path"] = "/"
+    assert around.get("/").headers["Location"].startswith("/sign-in/")
+    assert arriving.get(CONTINUE).status_code == 303
+    assert arriving.user is not None
 
 
 def test_a_key_pair_that_was_retired_a_moment_ago_is_just_not_there(settings: Settings) -> None:
