@@ -49,6 +49,14 @@ class SessionStore(DatabaseStore):
         """Django's hook for what a cookie may hold; its own lets a NUL through, at which PostgreSQL fails."""
         return _KEY.fullmatch(key or "") is not None
 
+    def _get_session_from_db(self) -> Session | None:
+        """Django's hook for reading a row: one that waits to be adopted is nobody's yet, whoever brings its key."""
+        row: Session | None = super()._get_session_from_db()  # type: ignore[misc]  # its types leave it out
+        if row is not None and row.adopted_at is None:
+            self._session_key = None
+            return None
+        return row
+
     @classmethod
     def get_model_class(cls) -> type[Session]:
         """The row that this store writes."""

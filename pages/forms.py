@@ -12,7 +12,7 @@ from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from accounts import policy
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpResponse
 
 
 class SignInForm(AuthenticationForm):

@@ -145,7 +145,7 @@ class IdentityProviderAdmin(_IdpAdmin):
                         "NameIDs are transient, and better where a NameID is an e-mail address, for addresses change "
                         "hands. An address that comes with another subject than before is refused "
                         "(<code>subject_changed</code>): so everybody will be who signed in before you change the "
-                        "attribute, until you <strong>rebind</strong> their identities: the <a href=\"{}\">page of "
+                        'attribute, until you <strong>rebind</strong> their identities: the <a href="{}">page of '
                         "an identity</a> does that, and says more.",
                         reverse("admin:saml_sp_federatedidentity_changelist") + f"?idp__id__exact={obj.pk}",
                     ),

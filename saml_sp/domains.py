@@ -58,7 +58,9 @@ def held(idp: IdentityProvider, domain: str) -> EmailDomain:
     """The claim that exists. Raises DomainRefused."""
     row = EmailDomain.objects.filter(idp=idp, domain=domain.lower()).first()
     if row is None:
-        raise DomainRefused(f"{idp} does not claim {domain[:253]}. Claim it first: idp domain add {idp.slug} {domain[:253]}")
+        raise DomainRefused(
+            f"{idp} does not claim {domain[:253]}. Claim it first: idp domain add {idp.slug} {domain[:253]}"
+        )
     return row
 
 

@@ -189,7 +189,9 @@ def _plan_return(idp: IdentityProvider, profile: Profile, identity: FederatedIde
     if email is None or addresses.key(email) == user.email_key:
         return returning
     if EmailDomain.objects.owner_of(email) != idp:
-        return replace(returning, notes=(f"The new address {email} is not taken over: its domain is not verified here.",))
+        return replace(
+            returning, notes=(f"The new address {email} is not taken over: its domain is not verified here.",)
+        )
     if User.objects.filter(email_key=addresses.key(email)).exists():
         return replace(returning, notes=(f"The new address {email} is not taken over: another account has it.",))
     if _held_by_others(identity, email):

@@ -42,6 +42,7 @@ MAX_NODES: Final = 5000
 MAX_DEPTH: Final = 30
 MAX_ATTRIBUTES: Final = 24
 MAX_NAMESPACES: Final = 24
+MAX_PREFIX_LIST: Final = 512
 MAX_ID: Final = 256
 
 # Line breaks every 64 or 76 characters lengthen base64 by less than a twentieth (CRLF at 64: 1/32).
@@ -102,11 +103,11 @@ _CHILDREN: Final[dict[str, frozenset[str]]] = {
     # The last three belong to encryption; `check_signature` refuses them.
     n.KEY_INFO: frozenset(
         {
-            f"{{{n.DS}}}X509Data", f"{{{n.DS}}}KeyName", f"{{{n.DS}}}KeyValue",
+            f"{{{n.DS}}}X509Data", f"{{{n.DS}}}KeyName", f"{{{n.DS}}}KeyValue", f"{{{n.DS11}}}DEREncodedKeyValue",
             n.ENCRYPTED_KEY, n.RETRIEVAL_METHOD, n.SECURITY_TOKEN_REFERENCE,
         }
     ),
-    n.SECURITY_TOKEN_REFERENCE: frozenset({f"{{{n.DS}}}X509Data"}),
+    n.SECURITY_TOKEN_REFERENCE: frozenset({f"{{{n.DS}}}X509Data", n.KEY_IDENTIFIER}),
     n.ENCRYPTED_ASSERTION: frozenset({n.ENCRYPTED_DATA, n.ENCRYPTED_KEY}),
     n.ENCRYPTED_ID: frozenset({n.ENCRYPTED_DATA, n.ENCRYPTED_KEY}),
     n.ENCRYPTED_DATA: frozenset({n.ENCRYPTION_METHOD, n.KEY_INFO, n.CIPHER_DATA}),
@@ -119,24 +120,29 @@ _CHILDREN: Final[dict[str, frozenset[str]]] = {
     f"{{{n.DS}}}X509Data": frozenset(
         f"{{{n.DS}}}{name}"
         for name in ("X509Certificate", "X509IssuerSerial", "X509SubjectName", "X509SKI", "X509CRL")
-    ),
+    ) | {f"{{{n.DS11}}}X509Digest"},
     f"{{{n.DS}}}X509IssuerSerial": frozenset({f"{{{n.DS}}}X509IssuerName", f"{{{n.DS}}}X509SerialNumber"}),
-    f"{{{n.DS}}}KeyValue": frozenset({f"{{{n.DS}}}RSAKeyValue", f"{{{n.DS}}}DSAKeyValue"}),
+    f"{{{n.DS}}}KeyValue": frozenset({f"{{{n.DS}}}RSAKeyValue", f"{{{n.DS11}}}ECKeyValue"}),
+    f"{{{n.DS11}}}ECKeyValue": frozenset({f"{{{n.DS11}}}NamedCurve", f"{{{n.DS11}}}PublicKey"}),
     f"{{{n.DS}}}RSAKeyValue": frozenset({f"{{{n.DS}}}Modulus", f"{{{n.DS}}}Exponent"}),
 } | {
     leaf: frozenset()
-    for leaf in (n.CIPHER_VALUE, n.DATA_REFERENCE, n.CARRIED_KEY_NAME, n.MGF, n.RETRIEVAL_METHOD)
+    for leaf in (n.CIPHER_VALUE, n.DATA_REFERENCE, n.CARRIED_KEY_NAME, n.MGF, n.RETRIEVAL_METHOD, n.KEY_IDENTIFIER)
 } | {
     f"{{{n.DS}}}{leaf}": frozenset()
     for leaf in (
         "X509Certificate", "X509SubjectName", "X509SKI", "X509CRL", "X509IssuerName", "X509SerialNumber", "KeyName",
         "Modulus", "Exponent",
     )
+} | {
+    f"{{{n.DS11}}}{leaf}": frozenset() for leaf in ("DEREncodedKeyValue", "X509Digest", "NamedCurve", "PublicKey")
 }  # fmt: skip
 
 # Every other element is opaque: Extensions, StatusDetail, Advice, AuthnContextDecl, AttributeValue and what is in
 # them. It is somebody else's vocabulary, which we never read; only text of an AttributeValue is.
-_AT_HOME_IN_OPAQUE: Final = frozenset({n.NAME_ID, n.ISSUER, n.AUDIENCE, n.ATTRIBUTE, n.AUTHENTICATING_AUTHORITY})
+_AT_HOME_IN_OPAQUE: Final = frozenset({
+    n.NAME_ID, n.ISSUER, n.AUDIENCE, n.ATTRIBUTE, n.AUTHENTICATING_AUTHORITY, n.ASSERTION_ID_REF, n.ASSERTION_URI_REF,
+})  # fmt: skip
 _REFUSED_WHOLE: Final = frozenset({n.ENCRYPTED_ATTRIBUTE})
 _ID_ATTRIBUTES: Final = frozenset({"id", "assertionid", "responseid", "requestid"})
 _OURS: Final = tuple(f"{{{namespace}" for namespace in (n.SAML, n.SAMLP, n.DS, n.XENC, n.XENC11))
@@ -402,8 +408,8 @@ def _check_element(element: etree._Element, depth: int, tally: _Tally) -> None:
 
 def _check_attributes(element: etree._Element, tally: _Tally) -> None:
     tally.elements += 1
+    # Counted before they are read, for lxml looks each of them up from the first one on.
     count = len(element.attrib)
-    # Before `items`, which takes quadratic time.
     if tally.elements > MAX_NODES or count > MAX_ATTRIBUTES:
         raise TooComplex(
             expected=f"at most {MAX_NODES} elements of {MAX_ATTRIBUTES} attributes",
@@ -474,10 +480,21 @@ def check_signature(signature: etree._Element) -> None:
     if [str(child.tag) for child in signed_info] != [n.CANONICALIZATION_METHOD, n.SIGNATURE_METHOD, n.REFERENCE]:
         raise SignatureShape(expected="one Reference", received=_tags(signed_info))
     canonicalization, method, reference = signed_info
+    for inclusive in signed_info.iter(n.INCLUSIVE_NAMESPACES):
+        check_prefixes(inclusive)
     _check_algorithm(canonicalization, _CANONICALIZATIONS)
-    _check_prefixes(canonicalization)
     _check_algorithm(method, _SIGNATURE_ALGORITHMS)
     check_reference(reference, parent)
+
+
+def check_prefixes(inclusive: etree._Element) -> None:
+    """A short PrefixList: each prefix is searched for from each element, before a signature is known to be good."""
+    listed = inclusive.get("PrefixList") or ""
+    if len(listed) > MAX_PREFIX_LIST or len(listed.split()) > MAX_NAMESPACES:
+        raise TooComplex(
+            expected=f"a PrefixList of at most {MAX_NAMESPACES} prefixes, {MAX_PREFIX_LIST} characters",
+            received=f"{len(listed.split())} prefixes, {len(listed)} characters",
+        )
 
 
 def check_reference(reference: etree._Element, parent: etree._Element) -> None:
@@ -495,15 +512,7 @@ def check_reference(reference: etree._Element, parent: etree._Element) -> None:
         )
     if len(transforms[0]) or len(transforms[1]) > 1:
         raise SignatureShape(expected="at most one InclusiveNamespaces", received=_tags(transforms[1]))
-    _check_prefixes(transforms[1])
     _check_algorithm(digest, DIGESTS)
-
-
-def _check_prefixes(method: etree._Element) -> None:
-    """A short PrefixList: libxml2 looks every prefix in it up again at every element that it canonicalises."""
-    for inclusive in method:
-        if (count := len((inclusive.get("PrefixList") or "").split())) > MAX_NAMESPACES:
-            raise TooComplex(expected=f"at most {MAX_NAMESPACES} inclusive prefixes", received=f"{count}")
 
 
 def _check_algorithm(element: etree._Element, allowed: Container[str]) -> None:

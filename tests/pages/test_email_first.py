@@ -75,7 +75,9 @@ def test_where_sign_ins_begin_at_the_portal_the_page_says_so_by_name(portal: str
 
 
 @pytest.mark.parametrize("make", [None, "managed", "local"])
-def test_a_failed_attempt_suggests_the_owner_and_does_not_say_who_exists(make: str | None, owner: IdentityProvider) -> None:
+def test_a_failed_attempt_suggests_the_owner_and_does_not_say_who_exists(
+    make: str | None, owner: IdentityProvider
+) -> None:
     if make:
         user = factories.user("pat@acme.example", **({"password": PASSWORD} if make == "local" else {}))
         if make == "managed":
@@ -99,7 +101,9 @@ def test_a_local_account_in_the_domain_still_opens_by_its_password(owner: Identi
 @pytest.fixture
 def keeper(db: None) -> User:
     """A break-glass administrator with an address of the customer's."""
-    return factories.user("keeper@acme.example", password=PASSWORD, is_staff=True, is_superuser=True, is_break_glass=True)
+    return factories.user(
+        "keeper@acme.example", password=PASSWORD, is_staff=True, is_superuser=True, is_break_glass=True
+    )
 
 
 def test_break_glass_administrators_are_let_through_to_the_form(keeper: User, owner: IdentityProvider) -> None:
@@ -120,7 +124,9 @@ def test_break_glass_administrators_whom_it_vouches_for_are_too(keeper: User, ow
     assert "Enter your password." in text(enter(keeper.email)[1])
 
 
-@pytest.mark.parametrize("address", ["pat@nobodys.example", "pat@mail.acme.example", "pat", "acme.example", "@acme.example2"])
+@pytest.mark.parametrize(
+    "address", ["pat@nobodys.example", "pat@mail.acme.example", "pat", "acme.example", "@acme.example2"]
+)
 def test_any_other_address_alone_is_asked_for_a_password(address: str, owner: IdentityProvider) -> None:
     _, answer = enter(address)
     assert led_to(answer) is None

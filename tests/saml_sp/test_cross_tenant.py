@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.utils import timezone
 
-from accounts.models import Session, User
 from accounts.actors import Actor
+from accounts.models import Session, User
 from audit.kinds import Kind
 from audit.models import Event
 from demo.issuer import AttributeSpec, encode
 from saml_sp import moving, provisioning
-from saml_sp.models import DomainProof, EmailDomain, FederatedIdentity, Outcome, SamlSession, SignInAttempt, SpentAssertion
+from saml_sp.models import (
+    DomainProof,
+    EmailDomain,
+    FederatedIdentity,
+    Outcome,
+    SamlSession,
+    SignInAttempt,
+    SpentAssertion,
+)
 from saml_sp.protocol import gate, signature
 from saml_sp.protocol import names as n
 from saml_sp.protocol.assertion import accept
@@ -38,7 +46,9 @@ pytestmark = pytest.mark.django_db
 
 
 def verified(idp: IdentityProvider, domain: str) -> EmailDomain:
-    return EmailDomain.objects.create(idp=idp, domain=domain, verified_at=timezone.now(), proof=DomainProof.VOUCHED, reason="x")
+    return EmailDomain.objects.create(
+        idp=idp, domain=domain, verified_at=timezone.now(), proof=DomainProof.VOUCHED, reason="x"
+    )
 
 
 @pytest.fixture
@@ -53,6 +63,13 @@ def globex(db: None) -> IdentityProvider:
     idp = factories.idp("globex", description="Globex Entra")
     verified(idp, "globex.example")
     return idp
+
+
+@pytest.fixture(params=[True, False], ids=["jit", "no_jit"])
+def jit(acme: IdentityProvider, request: pytest.FixtureRequest) -> None:
+    """Whether accounts are made by signing in: it decides about those that nobody has, and about no other."""
+    acme.jit = request.param
+    acme.save()
 
 
 def says(idp: IdentityProvider, email: str | None, subject: str = "u-1", **changes: Any) -> bytes:
@@ -133,31 +150,27 @@ PEOPLE: dict[str, tuple[Callable[[IdentityProvider, str], User], str]] = {
 }
 
 
-@pytest.mark.parametrize("jit", [True, False], ids=["jit", "no_jit"])
+@pytest.mark.usefixtures("jit")
 @pytest.mark.parametrize("domain", ["acme.example", "nobodys.example"])
 @pytest.mark.parametrize("spelling", [str, str.title], ids=["same_case", "other_case"])
 @pytest.mark.parametrize("who", PEOPLE)
-def test_it_does_not_sign_in_as(  # noqa: PLR0917 - one matrix
-    who: str, spelling: Callable[[str], str], domain: str, jit: bool, acme: IdentityProvider, globex: IdentityProvider  # noqa: FBT001 - pytest passes it by name
+def test_it_does_not_sign_in_as(
+    who: str, spelling: Callable[[str], str], domain: str, acme: IdentityProvider, globex: IdentityProvider
 ) -> None:
     """Not even by an address in a domain of its own."""
     make, code = PEOPLE[who]
-    acme.jit = jit
-    acme.save()
     make(globex, f"Pat@{domain}")
     assert refused(acme, says(acme, spelling(f"pat@{domain}"))) == code
     # An address in the NameID is an address as any other.
     assert refused(acme, says(acme, None, spelling(f"pat@{domain}"))) == code
 
 
-@pytest.mark.parametrize("jit", [True, False], ids=["jit", "no_jit"])
+@pytest.mark.usefixtures("jit")
 @pytest.mark.parametrize("who", [None, *PEOPLE])
 @pytest.mark.parametrize("local", ["pat", "Pat+tag"])
 def test_it_names_nobody_in_a_domain_of_another_identity_provider(
-    local: str, who: str | None, jit: bool, acme: IdentityProvider, globex: IdentityProvider  # noqa: FBT001 - as above
+    local: str, who: str | None, acme: IdentityProvider, globex: IdentityProvider
 ) -> None:
-    acme.jit = jit
-    acme.save()
     if who is not None:
         PEOPLE[who][0](globex, "pat@globex.example")
     for domain in ("globex.example", "GLOBEX.Example"):
@@ -209,13 +222,11 @@ LOOKS_ALIKE = {
 }
 
 
-@pytest.mark.parametrize("jit", [True, False], ids=["jit", "no_jit"])
+@pytest.mark.usefixtures("jit")
 @pytest.mark.parametrize("case", LOOKS_ALIKE)
 def test_it_takes_no_address_that_only_looks_like_one(
-    case: str, jit: bool, acme: IdentityProvider, globex: IdentityProvider  # noqa: FBT001 - as above
+    case: str, acme: IdentityProvider, globex: IdentityProvider
 ) -> None:
-    acme.jit = jit
-    acme.save()
     of_globex(globex, "pat@globex.example")
     email = LOOKS_ALIKE[case]
     assert refused(acme, says(acme, email)) == "email_invalid"
@@ -225,7 +236,9 @@ def test_it_takes_no_address_that_only_looks_like_one(
     assert refused(acme, says(acme, None, email)) == ("email_missing" if plain_text else "subject_missing")
 
 
-@pytest.mark.parametrize("email", ["lou+x@nobodys.example", "1ou@nobodys.example", "l.ou@nobodys.example", "lou@nob0dys.example"])
+@pytest.mark.parametrize(
+    "email", ["lou+x@nobodys.example", "1ou@nobodys.example", "l.ou@nobodys.example", "lou@nob0dys.example"]
+)
 def test_an_ascii_address_that_differs_is_another_person(email: str, acme: IdentityProvider) -> None:
     """It is never the other account: a new one, without rights, which the administration points out as a look-alike."""
     lou = factories.user("lou@nobodys.example", **PASSWORD)
@@ -270,16 +283,16 @@ def test_the_same_subject_at_another_identity_provider_is_another_person(
     assert comes_in(globex, says(globex, "pat@globex.example", "u-1")) != pat
 
 
-@pytest.mark.parametrize("again", [True, False], ids=["came_before", "awaited"])
-def test_signing_in_never_switches_an_account_on_again(again: bool, acme: IdentityProvider) -> None:  # noqa: FBT001 - as above
+@pytest.mark.parametrize("who", ["came before", "awaited"])
+def test_signing_in_never_switches_an_account_on_again(who: str, acme: IdentityProvider) -> None:
     user = factories.user("pat@acme.example", is_active=False)
-    if again:
+    if who == "came before":
         factories.identity(acme, user, subject="u-1")
     else:
         factories.pending(acme, user)
     assert refused(acme, says(acme, "pat@acme.example")) == "account_deactivated"
     # Without an address, too: the subject is known.
-    assert refused(acme, says(acme, None)) == ("account_deactivated" if again else "email_missing")
+    assert refused(acme, says(acme, None)) == ("account_deactivated" if who == "came before" else "email_missing")
 
 
 def test_several_addresses_are_none(acme: IdentityProvider) -> None:
@@ -290,19 +303,27 @@ def test_several_addresses_are_none(acme: IdentityProvider) -> None:
 # --- Who may ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("jit", [True, False], ids=["jit", "no_jit"])
+@pytest.mark.usefixtures("jit")
 def test_an_account_that_nobody_has_a_claim_to_is_linked_by_the_verified_domain(
-    jit: bool, acme: IdentityProvider  # noqa: FBT001 - as above
+    acme: IdentityProvider,
 ) -> None:
-    acme.jit = jit
-    acme.save()
     pat = factories.user("Pat@Acme.example", first_name="P.", last_name="Smith")
     more = (AttributeSpec("First Name", ["Pat"]),)
     assert comes_in(acme, says(acme, "pat@ACME.example", more=more)) == pat
     pat.refresh_from_db()
-    assert (pat.email, pat.first_name, pat.last_name, pat.sso_label) == ("Pat@Acme.example", "Pat", "Smith", "Acme Okta")
+    assert (pat.email, pat.first_name, pat.last_name, pat.sso_label) == (
+        "Pat@Acme.example",
+        "Pat",
+        "Smith",
+        "Acme Okta",
+    )
     identity = pat.identities.get()
-    assert (identity.idp, identity.subject, identity.email_key, identity.pending) == (acme, "u-1", "pat@acme.example", False)
+    assert (identity.idp, identity.subject, identity.email_key, identity.pending) == (
+        acme,
+        "u-1",
+        "pat@acme.example",
+        False,
+    )
     event = Event.objects.get(kind=Kind.SSO_ACCOUNT_LINKED)
     assert (event.actor, event.subject_id) == ("Acme Okta", str(pat.pk))
     # From now on it is the subject that counts.
@@ -317,14 +338,12 @@ def test_a_new_person_of_its_own_domain_or_of_nobodys_gets_an_account(acme: Iden
     assert refused(acme, says(acme, "new@acme.example", "u-9")) == "jit_off"
 
 
-@pytest.mark.parametrize("jit", [True, False], ids=["jit", "no_jit"])
+@pytest.mark.usefixtures("jit")
 @pytest.mark.parametrize("domain", ["globex.example", "nobodys.example", "acme.example"])
 @pytest.mark.parametrize("who", ["a local user", "a member of staff with a password", "a superuser"])
 def test_whom_an_administrator_has_vouched_for_comes_in(
-    who: str, domain: str, jit: bool, acme: IdentityProvider, globex: IdentityProvider  # noqa: FBT001 - as above
+    who: str, domain: str, acme: IdentityProvider, globex: IdentityProvider
 ) -> None:
-    acme.jit = jit
-    acme.save()
     user = PEOPLE[who][0](globex, f"pat@{domain}")
     factories.pending(acme, user)
     assert comes_in(acme, says(acme, f"Pat@{domain}")) == user
@@ -337,7 +356,10 @@ def test_whom_an_administrator_has_vouched_for_comes_in(
 def test_names_are_brought_up_to_date_and_never_emptied(acme: IdentityProvider) -> None:
     names = (AttributeSpec("givenName", ["Pat"]), AttributeSpec("sn", ["Smith"]))
     pat = comes_in(acme, says(acme, "pat@acme.example", more=names))
-    comes_in(acme, says(acme, "pat@acme.example", more=(AttributeSpec("sn", ["Smith-Jones"]), AttributeSpec("givenName", ["  "]))))
+    comes_in(
+        acme,
+        says(acme, "pat@acme.example", more=(AttributeSpec("sn", ["Smith-Jones"]), AttributeSpec("givenName", ["  "]))),
+    )
     pat.refresh_from_db()
     assert (pat.first_name, pat.last_name) == ("Pat", "Smith-Jones")
 
@@ -348,7 +370,10 @@ def test_a_new_address_in_a_domain_of_its_own_is_taken_over(acme: IdentityProvid
     pat.refresh_from_db()
     assert (pat.email, pat.email_key) == ("Patricia@acme.example", "patricia@acme.example")
     assert pat.identities.get().email_key == "patricia@acme.example"
-    assert Event.objects.get(kind=Kind.SSO_EMAIL_CHANGED).data == {"from": "pat@acme.example", "to": "Patricia@acme.example"}
+    assert Event.objects.get(kind=Kind.SSO_EMAIL_CHANGED).data == {
+        "from": "pat@acme.example",
+        "to": "Patricia@acme.example",
+    }
     assert notes() == []
     # The old address is free, for the next person of that name.
     assert comes_in(acme, says(acme, "pat@acme.example", "u-2")) != pat
@@ -428,7 +453,11 @@ def test_the_stable_subject_is_one_plain_value_or_the_sign_in_is_refused(
 
 
 def test_the_stable_subject_is_read_from_the_attribute_of_exactly_that_name(by_number: IdentityProvider) -> None:
-    for more in ((), (number("42", name="employeenumber"),), (AttributeSpec("urn:oid:1", ["42"], friendly_name="employeeNumber"),)):
+    for more in (
+        (),
+        (number("42", name="employeenumber"),),
+        (AttributeSpec("urn:oid:1", ["42"], friendly_name="employeeNumber"),),
+    ):
         assert refused(by_number, says(by_number, "pat@acme.example", more=more)) == "stable_subject_missing"
     assert comes_in(by_number, says(by_number, "pat@acme.example", more=(number("42", "42"),)))
 

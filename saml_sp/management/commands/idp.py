@@ -101,7 +101,15 @@ class Command(BaseCommand):
         self.show(idp, now)
 
     def domain(  # noqa: PLR0913 - the options of the command line, by their names
-        self, idp: IdentityProvider, now: datetime, actor: Actor, *, what: str, domain: str | None, reason: str, **_: Any
+        self,
+        idp: IdentityProvider,
+        now: datetime,
+        actor: Actor,
+        *,
+        what: str,
+        domain: str | None,
+        reason: str,
+        **_: Any,
     ) -> None:
         """Claim, verify, vouch for, release or list e-mail domains."""
         if what == "list":
@@ -166,8 +174,7 @@ class Command(BaseCommand):
             ("Creates accounts", "yes" if idp.jit else "no"),
             ("IdP-initiated", "yes" if idp.idp_initiated else "no"),
         ]
-        for row in idp.domains.all():
-            rows.append(("E-mail domain", str(row)))
+        rows.extend(("E-mail domain", str(row)) for row in idp.domains.all())
         for certificate in idp.certificates.all():
             rows.append(("Certificate", f"{certificate.validity(now)}  {certificate.subject or 'no subject'}"))
             rows.append(("", f"SHA-256 {certificate.sha256}"))
