@@ -173,8 +173,10 @@ def unlink(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> int:
 
 def end_sessions(vouched_for: QuerySet[SamlSession]) -> int:
     """End the browser sessions behind these rows, and forget the rows."""
-    ended, _ = Session.objects.filter(session_key__in=vouched_for.values("session_key")).delete()
-    vouched_for.delete()
+    # Locked in the order in which a logout locks them, so that the two cannot wait for each other.
+    keys = list(vouched_for.select_for_update().order_by("pk").values_list("pk", flat=True))
+    ended, _ = Session.objects.filter(session_key__in=keys).delete()
+    SamlSession.objects.filter(pk__in=keys).delete()
     return ended
 
 
