@@ -9,17 +9,21 @@ not for `insert`: it does what `Model.save` does to the database, and calls neit
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import connection
+from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.models import Expression, Model
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from django.db.backends.utils import CursorWrapper
     from django.db.models import Field, QuerySet
 
 _Row = TypeVar("_Row", bound=Model)
@@ -35,6 +39,12 @@ class Given(Expression):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002 - Django's signature
         """A placeholder, whose parameter is this object until a call replaces it."""
         return "%s", [self]
+
+
+def _cursor() -> CursorWrapper:
+    """Django's cursor, of the kind whose statements the server prepares once they have come often enough."""
+    connection.ensure_connection()
+    return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[attr-defined]  # noqa: SLF001 - Django offers a setting for all statements, and none for some
 
 
 def _bound(parameters: tuple[Any, ...], given: dict[str, Any]) -> list[Any]:
@@ -70,7 +80,7 @@ class Select(Generic[_Row]):
     def first(self, **given: Any) -> _Row | None:
         """The row, or None."""
         sql, parameters, read = self._compiled
-        with connection.cursor() as cursor:
+        with _cursor() as cursor:
             cursor.execute(sql, _bound(parameters, given))
             row = cursor.fetchone()
         return None if row is None else read(row)
@@ -93,23 +103,56 @@ class Update:
     def run(self, **given: Any) -> int:
         """Returns how many rows there were."""
         sql, parameters = self._compiled
-        with connection.cursor() as cursor:
+        with _cursor() as cursor:
             cursor.execute(sql, _bound(parameters, given))
             return int(cursor.rowcount)
 
 
 @cache
-def _insertion(model: type[Model]) -> tuple[str, tuple[Field[Any, Any], ...]]:
-    fields = tuple(field for field in model._meta.concrete_fields if not hasattr(field, "db_returning") or not field.db_returning)  # noqa: SLF001 - Django's public name for it
-    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
-    marks = ", ".join(["%s"] * len(fields))
-    table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 - as above
-    return f"INSERT INTO {table} ({columns}) VALUES ({marks})", fields
+def _insertion(models: tuple[type[Model], ...]) -> tuple[str, tuple[tuple[Field[Any, Any], ...], ...]]:
+    """One statement that writes a row of each of these models, and the fields whose values it wants."""
+    parts, fields = [], []
+    for model in models:
+        written = tuple(field for field in model._meta.concrete_fields if not getattr(field, "db_returning", False))  # noqa: SLF001 - Django's public name for it
+        columns = ", ".join(connection.ops.quote_name(field.column) for field in written)
+        marks = ", ".join(["%s"] * len(written))
+        parts.append(f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) VALUES ({marks})")  # noqa: SLF001 - as above
+        fields.append(written)
+    before = ", ".join(f"row_{number} AS ({part})" for number, part in enumerate(parts[:-1]))
+    return f"WITH {before} {parts[-1]}" if before else parts[-1], tuple(fields)
+
+
+_collected: ContextVar[list[Model] | None] = ContextVar("collected", default=None)
 
 
 def insert(row: Model) -> None:
-    """Write a new row. A key that the database makes is not read back."""
-    sql, fields = _insertion(type(row))
-    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
-    with connection.cursor() as cursor:
+    """Write a new row, or let it wait for the end of `together`. A key that the database makes is not read back."""
+    collected = _collected.get()
+    if collected is None:
+        _write([row])
+    else:
+        collected.append(row)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Write the rows that are inserted meanwhile in one statement, at the end; none, if the block raises."""
+    rows: list[Model] = []
+    token = _collected.set(rows)
+    try:
+        yield
+    finally:
+        _collected.reset(token)
+    if rows:
+        _write(rows)
+
+
+def _write(rows: list[Model]) -> None:
+    sql, fields = _insertion(tuple(type(row) for row in rows))
+    values = [
+        field.get_db_prep_save(getattr(row, field.attname), connection)
+        for row, written in zip(rows, fields, strict=True)
+        for field in written
+    ]
+    with _cursor() as cursor:
         cursor.execute(sql, values)

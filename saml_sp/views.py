@@ -18,7 +18,7 @@ from accounts import sessions
 from accounts.origins import Origin
 from audit.kinds import Kind
 from audit.log import record
-from audit.statements import Given, Select
+from audit.statements import Given, Select, together
 from saml_sp import keys, ledger, provisioning, transport
 from saml_sp.models import IdentityProvider, SamlSession
 from saml_sp.protocol import gate, metadata, signature
@@ -91,13 +91,14 @@ def sign_in(  # noqa: PLR0913 - one login, all its facts keyword-only
                 ledger.spend(idp, assertion)
                 planned = provisioning.plan(idp, assertion)
                 user = provisioning.provision(planned, now)
-                key = sessions.open_session(
-                    user, now=now, expires=expires, label=idp.description, origin=origin, target=target,
-                    solicited=attempt.solicited,
-                )  # fmt: skip
-                ledger.remember_session(key=key, idp=idp, user=user, assertion=assertion, expires=expires)
-                ledger.accept(attempt, user, assertion, planned.notes)
-                record_sign_in(user, idp, attempt, now=now)
+                with together():
+                    key = sessions.open_session(
+                        user, now=now, expires=expires, label=idp.description, origin=origin, target=target,
+                        solicited=attempt.solicited,
+                    )  # fmt: skip
+                    ledger.remember_session(key=key, idp=idp, user=user, assertion=assertion, expires=expires)
+                    ledger.accept(attempt, user, assertion, planned.notes)
+                    record_sign_in(user, idp, attempt, now=now)
         except IntegrityError:
             continue
         return key
