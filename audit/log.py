@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from audit.models import Event
+from audit.statements import insert
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,9 +25,9 @@ def record(  # noqa: PLR0913 - an event has many facets, all keyword-only
     trace_id: str = "",
     ip: str | None = None,
     data: dict[str, Any] | None = None,
-) -> Event:
+) -> None:
     """Write one event, in the caller's transaction; labels are cut to what the columns hold, data must be JSON."""
-    return Event.objects.create(
+    event = Event(
         at=now,
         kind=kind.value,
         actor=str(actor)[:254],
@@ -38,3 +39,4 @@ def record(  # noqa: PLR0913 - an event has many facets, all keyword-only
         ip=ip,
         data=data or {},
     )
+    insert(event)

@@ -24,10 +24,11 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import psutil
 import psycopg
+from psycopg import sql
 
 from benchmarks.acs import CLONE, SLUG, Postgres, Site, cpu_of, environment_for, free_port, whole_site
 from benchmarks.messages import IdentityProvider
@@ -36,6 +37,7 @@ from config import launcher
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import LiteralString
 
 SMALL = (10**3, 1)
 LARGE = (10**6, 10**4)
@@ -80,12 +82,14 @@ def fill(postgres: Postgres, users: int, idps: int) -> None:
 
 def multiply(connection: psycopg.Connection, table: str, facts: dict[str, str | None], count: int) -> None:
     """Copy the table's only row until there are so many, with these columns made of n (None: by their default)."""
-    described = connection.execute(f"SELECT * FROM {table} LIMIT 0".encode()).description or []
-    picked = {column.name: facts.get(column.name, f"model.{column.name}") for column in described}
-    picked = {name: expression for name, expression in picked.items() if expression is not None}
-    columns, values = ", ".join(picked), ", ".join(map(str, picked.values()))
-    rows = f"(SELECT * FROM {table}) AS model, generate_series(1, {count} - 1) AS n"
-    connection.execute(f"INSERT INTO {table} ({columns}) SELECT {values} FROM {rows}".encode())  # noqa: S608 - all ours
+    name = sql.Identifier(table)
+    described = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(name)).description or []
+    picked = {column.name: facts.get(column.name, f'model."{column.name}"') for column in described}
+    picked = {column: expression for column, expression in picked.items() if expression is not None}
+    copy = "INSERT INTO {0} ({1}) SELECT {2} FROM (SELECT * FROM {0}) AS model, generate_series(1, {3} - 1) AS n"
+    columns = sql.SQL(", ").join(map(sql.Identifier, picked))
+    values = sql.SQL(", ").join(sql.SQL(cast("LiteralString", expression)) for expression in picked.values())
+    connection.execute(sql.SQL(copy).format(name, columns, values, count))
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,9 @@ DATABASES = {
         env.text("DATABASE_URL"), engine="django.db.backends.postgresql", conn_max_age=60, conn_health_checks=False
     )
 }
+# What a sign-in asks again and again is planned once per connection (audit/statements.py). A pooler that hands connections
+# round between transactions must know about prepared statements: PgBouncer does from 1.22 on.
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 2)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"

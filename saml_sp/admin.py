@@ -141,8 +141,8 @@ class IdentityProviderAdmin(_IdpAdmin):
                     "fields": ("subject_attribute", "email_domains"),
                     "description": format_html(
                         "A person is known by the subject that the identity provider gives them: the NameID, or the "
-                        "<strong>stable subject attribute</strong> named here, with exactly one value. It is needed where "
-                        "NameIDs are transient, and better where a NameID is an e-mail address, for addresses change "
+                        "<strong>stable subject attribute</strong> named here, with exactly one value. It is needed "
+                        "where NameIDs are transient, and better where a NameID is an e-mail address, for those change "
                         "hands. An address that comes with another subject than before is refused "
                         "(<code>subject_changed</code>): so everybody will be who signed in before you change the "
                         'attribute, until you <strong>rebind</strong> their identities: the <a href="{}">page of '

@@ -74,8 +74,8 @@ def verify(row: EmailDomain, *, now: datetime, actor: Actor) -> None:
     if row.record_value not in found:
         came = "; ".join(_plain(value) for value in found[:5]) or "no TXT record"
         raise DomainRefused(
-            f"The DNS does not show that {row.domain} is theirs. Expected a TXT record at {row.record_name} with the value "
-            f"{row.record_value}; found {came}. New records can take an hour to be seen."
+            f"The DNS does not show that {row.domain} is theirs. Expected a TXT record at {row.record_name} with the "
+            f"value {row.record_value}; found {came}. New records can take an hour to be seen."
         )
     _count(row, DomainProof.DNS, "", now=now, actor=actor)
 
@@ -101,7 +101,7 @@ def _plain(value: str) -> str:
 
 
 def vouch(row: EmailDomain, reason: str, *, now: datetime, actor: Actor) -> None:
-    """Let the claim count on an administrator's word, for a reason that stays on record; one that counts stays as it is.
+    """Let the claim count on an administrator's word, for a reason that stays on record; what counts stays as it is.
 
     Raises DomainRefused.
     """

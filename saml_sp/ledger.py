@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import IntegrityError, transaction
 
+from audit.statements import insert
 from saml_sp.models import Outcome, SamlSession, SignInAttempt, SpentAssertion
 from saml_sp.protocol.errors import Replayed, UnknownRequest
 from saml_sp.provisioning import subject_key
@@ -35,13 +36,14 @@ MOST_OUTSTANDING: Final = 20
 _SWEPT_AT_ONCE: Final = 5
 
 # Crockford's base 32: no letter that is taken for another when somebody reads it out on the telephone.
-_TRACE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TRACE_ALPHABET = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TO_LETTER = bytes(_TRACE_ALPHABET[byte % 32] for byte in range(256))
 
 
 def new_trace_id() -> str:
     """Ten random characters in two groups (50 bits), to be quoted by people."""
-    letters = [secrets.choice(_TRACE_ALPHABET) for _ in range(10)]
-    return f"{''.join(letters[:5])}-{''.join(letters[5:])}"
+    letters = secrets.token_bytes(10).translate(_TO_LETTER).decode()
+    return f"{letters[:5]}-{letters[5:]}"
 
 
 def begin_attempt(slug: str, origin: Origin, now: datetime) -> SignInAttempt:
@@ -122,7 +124,7 @@ def _browser_digest(browser: str) -> str:
 def spend(idp: IdentityProvider, assertion: Assertion) -> None:
     """Use the assertion up, in the caller's transaction. Raises Replayed if it was used before (Profiles 4.1.4.5)."""
     try:
-        SpentAssertion.objects.create(idp=idp, assertion_id=assertion.id, expires_at=assertion.expires)
+        insert(SpentAssertion(idp=idp, assertion_id=assertion.id, expires_at=assertion.expires))
     except IntegrityError:
         raise Replayed(expected="an assertion that was never used", received=assertion.id) from None
 
@@ -138,7 +140,7 @@ def accept(attempt: SignInAttempt, user: User, assertion: Assertion, notes: tupl
     if attempt.request_id is None:
         for name, value in facts.items():
             setattr(attempt, name, value)
-        attempt.save(force_insert=True)
+        insert(attempt)
     elif not SignInAttempt.objects.filter(pk=attempt.pk, outcome=Outcome.OUTSTANDING).update(**facts):
         raise Replayed(expected="the first answer to a request", received=f"another one to {attempt.request_id}")
 
@@ -185,7 +187,7 @@ def remember_session(
 ) -> None:
     """Keep which browser session this assertion began, for the LogoutRequest that may name it (Profiles 4.4)."""
     name_id = assertion.name_id
-    SamlSession.objects.create(
+    begun = SamlSession(
         session_key=key,
         idp=idp,
         user=user,
@@ -197,3 +199,4 @@ def remember_session(
         session_index=assertion.session_index,
         expires_at=expires,
     )
+    insert(begun)

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from accounts import addresses
 from accounts.models import User, validate_address
+from audit.statements import Given, Select
 from saml_sp.protocol import certificates, urls
 from saml_sp.protocol.errors import CertificateRefused, UnknownIdp, UrlRefused
 from saml_sp.protocol.types import Binding, Expectation, IdpProfile, NameIdFormat, SpDescription, SpProfile
@@ -88,7 +89,7 @@ class IdentityProviderQuerySet(models.QuerySet["IdentityProvider"]):
 
     def answering(self, slug: str) -> IdentityProvider:
         """The enabled one of this slug, or UnknownIdp: unknown and disabled look alike from outside."""
-        idp = self.enabled().filter(slug=slug).first()
+        idp = _ANSWERING.first(slug=slug)
         if idp is None:
             raise UnknownIdp(expected="the slug of an enabled identity provider", received=slug[:50])
         return idp
@@ -108,6 +109,9 @@ class IdentityProviderQuerySet(models.QuerySet["IdentityProvider"]):
         idp.full_clean()
         idp.save(force_insert=True)
         return idp
+
+
+_ANSWERING = Select(lambda: IdentityProvider.objects.enabled().filter(slug=Given("slug")))
 
 
 class IdentityProvider(models.Model):

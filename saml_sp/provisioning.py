@@ -20,6 +20,7 @@ from accounts import addresses
 from accounts.models import User
 from audit.kinds import Kind
 from audit.log import record
+from audit.statements import Given, Select, Update
 from saml_sp.models import EmailDomain, FederatedIdentity
 from saml_sp.protocol import names as n
 from saml_sp.protocol.errors import (
@@ -160,8 +161,23 @@ def plan(idp: IdentityProvider, assertion: Assertion) -> Plan:
 
 
 def _find(idp: IdentityProvider, profile: Profile) -> FederatedIdentity | None:
-    held = FederatedIdentity.objects.select_related("user")
-    return held.filter(idp=idp, subject_key=profile.subject.key).first()
+    return _HELD.first(idp=idp.pk, subject_key=profile.subject.key)
+
+
+_HELD = Select(
+    lambda: FederatedIdentity.objects.select_related("user").filter(idp=Given("idp"), subject_key=Given("subject_key"))
+)
+_GREET = Update(
+    lambda: User.objects.filter(pk=Given("user")),
+    first_name=Given("first_name"), last_name=Given("last_name"), sso_label=Given("sso_label"), last_login=Given("now"),
+)  # fmt: skip
+# Somebody may have unlinked, rebound or moved the identity, or switched the account off, since it was read.
+_SIGNED_IN = Update(
+    lambda: FederatedIdentity.objects.filter(
+        pk=Given("identity"), subject_key=Given("subject_key"), user=Given("user"), user__is_active=True
+    ),
+    last_sign_in=Given("now"),
+)
 
 
 def _plan_unknown(idp: IdentityProvider, profile: Profile, assertion: Assertion) -> Plan:
@@ -298,27 +314,34 @@ def provision(planned: Plan, now: datetime) -> User:
             _KINDS[planned.step], now=now, actor=idp, actor_id=idp.pk,
             subject_type="user", subject_id=user.pk, subject=user,
         )  # fmt: skip
-    changed = {"first_name", "last_name", "sso_label", "last_login"}
     if planned.new_email is not None:
         record(
             Kind.SSO_EMAIL_CHANGED, now=now, actor=idp, actor_id=idp.pk, subject_type="user", subject_id=user.pk,
             subject=user, data={"from": user.email, "to": planned.new_email},
         )  # fmt: skip
         user.email = planned.new_email
-        changed.add("email")
     user.first_name = profile.first_name or user.first_name
     user.last_name = profile.last_name or user.last_name
     user.sso_label = idp.description
     user.last_login = now
-    user.save(update_fields=changed)
+    if planned.new_email is None:
+        _GREET.run(
+            user=user.pk, first_name=user.first_name, last_name=user.last_name, sso_label=user.sso_label, now=now
+        )
+    else:
+        user.save(update_fields={"email", "first_name", "last_name", "sso_label", "last_login"})
     if planned.step is Step.RETURN and planned.identity is not None:
-        address = {"email_key": addresses.key(planned.new_email)} if planned.new_email else {}
-        # Somebody may have unlinked, rebound or moved it, or switched the account off, since it was read; from the save
-        # above on nobody can do the last.
-        held = FederatedIdentity.objects.filter(pk=planned.identity.pk, subject_key=profile.subject.key, user=user)
-        if not held.filter(user__is_active=True).update(last_sign_in=now, **address):
-            raise IntegrityError("the identity was taken away a moment ago")
+        _note_return(planned, planned.identity, user, now)
     return user
+
+
+def _note_return(planned: Plan, identity: FederatedIdentity, user: User, now: datetime) -> None:
+    """Write down that the identity was used, if it still is what it was; the account's row is locked by now."""
+    key = planned.profile.subject.key
+    if not _SIGNED_IN.run(identity=identity.pk, subject_key=key, user=user.pk, now=now):
+        raise IntegrityError("the identity was taken away a moment ago")
+    if planned.new_email is not None:
+        FederatedIdentity.objects.filter(pk=identity.pk).update(email_key=addresses.key(planned.new_email))
 
 
 _KINDS = {

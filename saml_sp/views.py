@@ -18,6 +18,7 @@ from accounts import sessions
 from accounts.origins import Origin
 from audit.kinds import Kind
 from audit.log import record
+from audit.statements import Given, Select, together
 from saml_sp import keys, ledger, provisioning, transport
 from saml_sp.models import IdentityProvider, SamlSession
 from saml_sp.protocol import gate, metadata, signature
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 HANDOVER_COOKIE = "portico_handover"
 _TRIES = 3
+_VOUCHED_FOR = Select(
+    lambda: SamlSession.objects.only("session_key").filter(session_key=Given("key"), idp__enabled=True)
+)
 
 
 class SeeOther(HttpResponseRedirect):
@@ -87,13 +91,14 @@ def sign_in(  # noqa: PLR0913 - one login, all its facts keyword-only
                 ledger.spend(idp, assertion)
                 planned = provisioning.plan(idp, assertion)
                 user = provisioning.provision(planned, now)
-                key = sessions.open_session(
-                    user, now=now, expires=expires, label=idp.description, origin=origin, target=target,
-                    solicited=attempt.solicited,
-                )  # fmt: skip
-                ledger.remember_session(key=key, idp=idp, user=user, assertion=assertion, expires=expires)
-                ledger.accept(attempt, user, assertion, planned.notes)
-                record_sign_in(user, idp, attempt, now=now)
+                with together():
+                    key = sessions.open_session(
+                        user, now=now, expires=expires, label=idp.description, origin=origin, target=target,
+                        solicited=attempt.solicited,
+                    )  # fmt: skip
+                    ledger.remember_session(key=key, idp=idp, user=user, assertion=assertion, expires=expires)
+                    ledger.accept(attempt, user, assertion, planned.notes)
+                    record_sign_in(user, idp, attempt, now=now)
         except IntegrityError:
             continue
         return key
@@ -168,7 +173,7 @@ def continue_(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     waiting = sessions.waiting_session(request.COOKIES.get(HANDOVER_COOKIE, ""), now)
     # An identity provider that was disabled while the login was on its way vouches for nobody any more.
-    if waiting is None or not SamlSession.objects.filter(session_key=waiting.key, idp__enabled=True).exists():
+    if waiting is None or not _VOUCHED_FOR.first(key=waiting.key):
         return lost(request)
     current = request.user
     if current.is_authenticated and current.pk != waiting.user.pk and not waiting.solicited:

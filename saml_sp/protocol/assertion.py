@@ -31,6 +31,7 @@ from saml_sp.protocol.errors import (
     VerdictRefused,
     WrongAuthnContext,
 )
+from saml_sp.protocol.gate import child
 from saml_sp.protocol.types import Assertion, Attribute, NameId
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def accept(signed: SignedAssertion, expectation: Expectation, now: datetime) -> 
         authn_instant=_instant(statements[0], "AuthnInstant"),
         session_index=_bounded(statements[0].get("SessionIndex") or "", "SessionIndex"),
         session_not_on_or_after=_session_end(statements),
-        authn_context=statements[0].findtext(f"{n.AUTHN_CONTEXT}/{n.AUTHN_CONTEXT_CLASS_REF}") or "",
+        authn_context=_authn_context(statements[0]) or "",
         expires=expires + expectation.idp.tolerance,
         in_response_to=expectation.request_id,
     )
@@ -81,10 +82,10 @@ def accept(signed: SignedAssertion, expectation: Expectation, now: datetime) -> 
 
 def check_issuers(signed: SignedAssertion, expectation: Expectation) -> None:
     """Issuer equals the configured entity ID: in the assertion, and in the response where present (Core 2.2.5)."""
-    issuer = signed.assertion.find(n.ISSUER)
+    issuer = child(signed.assertion, n.ISSUER)
     if issuer is None:
         raise IssuerMismatch(expected=expectation.idp.entity_id, received="no Issuer")
-    for element in (issuer, signed.response.find(n.ISSUER)):
+    for element in (issuer, child(signed.response, n.ISSUER)):
         if element is None:
             continue
         if (element.text or "") != expectation.idp.entity_id:
@@ -115,7 +116,7 @@ def check_in_response_to(received: str | None, expectation: Expectation) -> None
 
 def check_conditions(assertion: etree._Element, expectation: Expectation, now: datetime) -> datetime:
     """Conditions are there, and now is within their window (Core 2.5.1.2); returns their NotOnOrAfter."""
-    conditions = assertion.find(n.CONDITIONS)
+    conditions = child(assertion, n.CONDITIONS)
     if conditions is None:
         raise TimeMissing(expected="Conditions with NotOnOrAfter", received="no Conditions")
     not_before = _optional_instant(conditions, "NotBefore")
@@ -181,7 +182,8 @@ def check_issue_instants(signed: SignedAssertion, expectation: Expectation, now:
 
 def read_subject(assertion: etree._Element) -> NameId:
     """The NameID of the subject, as it stands: not trimmed, not shortened (Core 2.2.3, 2.4.1)."""
-    element = assertion.find(f"{n.SUBJECT}/{n.NAME_ID}")
+    subject = child(assertion, n.SUBJECT)
+    element = None if subject is None else child(subject, n.NAME_ID)
     if element is None:
         raise SubjectMissing(expected="a Subject with a NameID", received="none")
     return read_name_id(element)
@@ -217,7 +219,7 @@ def check_confirmations(assertion: etree._Element, expectation: Expectation, now
 
 def check_bearer(confirmation: etree._Element, expectation: Expectation, now: datetime) -> datetime:
     """Recipient, window and InResponseTo of one bearer confirmation; it must have no NotBefore."""
-    data = confirmation.find(n.SUBJECT_CONFIRMATION_DATA)
+    data = child(confirmation, n.SUBJECT_CONFIRMATION_DATA)
     if data is None:
         raise NoBearerConfirmation(expected="SubjectConfirmationData", received="none")
     if data.get("Recipient") != expectation.sp.acs_url:
@@ -238,7 +240,7 @@ def check_bearer(confirmation: etree._Element, expectation: Expectation, now: da
 
 def check_authn_statements(assertion: etree._Element, expectation: Expectation, now: datetime) -> list[etree._Element]:
     """Somebody authenticated, not in the future, in a session that is not over (Core 2.7.2)."""
-    statements = assertion.findall(n.AUTHN_STATEMENT)
+    statements = list(assertion.iterchildren(n.AUTHN_STATEMENT))
     if not statements:
         raise AuthnStatementMissing(expected="an AuthnStatement", received="none")
     for statement in statements:
@@ -273,9 +275,15 @@ def check_authn_contexts(statements: list[etree._Element], expectation: Expectat
     if not asked:
         return
     for statement in statements:
-        context = statement.findtext(f"{n.AUTHN_CONTEXT}/{n.AUTHN_CONTEXT_CLASS_REF}")
+        context = _authn_context(statement)
         if context not in asked:
             raise WrongAuthnContext(expected=" or ".join(asked), received=_shown(context))
+
+
+def _authn_context(statement: etree._Element) -> str | None:
+    context = child(statement, n.AUTHN_CONTEXT)
+    reference = None if context is None else child(context, n.AUTHN_CONTEXT_CLASS_REF)
+    return None if reference is None else reference.text
 
 
 def _session_end(statements: list[etree._Element]) -> datetime | None:
@@ -306,8 +314,7 @@ def parse_instant(text: str) -> datetime:
     match = _DATE_TIME.fullmatch(text)
     if not match:
         raise BadTimestamp(expected="YYYY-MM-DDThh:mm:ssZ", received=_shown(text))
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    fraction, zulu, sign, offset_hours, offset_minutes = match.groups()[6:]
+    year, month, day, hour, minute, second, fraction, zulu, sign, offset_hours, offset_minutes = match.groups()
     try:
         zone: timezone = UTC
         if not zulu:
@@ -315,8 +322,10 @@ def parse_instant(text: str) -> datetime:
                 raise ValueError(offset_minutes)
             offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes))
             zone = timezone(-offset if sign == "-" else offset)
-        value = datetime(year, month, day, hour, minute, second, int((fraction or "0")[:6].ljust(6, "0")), tzinfo=zone)
-        value = value.astimezone(UTC)
+        microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
+        value = datetime(
+            int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, tzinfo=zone
+        ).astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadTimestamp(expected="a moment that exists", received=_shown(text)) from None
     if value.year not in _YEARS:

@@ -71,7 +71,7 @@ def _covered(message: Message) -> SignedAssertion:
     """What the outermost verified signature covers."""
     verified = reread(message.signatures[0])  # the gate lists the Response's before the Assertion's
     if verified.tag == n.RESPONSE:
-        assertion = verified.find(n.ASSERTION)
+        assertion = gate.child(verified, n.ASSERTION)
         assert assertion is not None  # noqa: S101 - the gate saw exactly one, and the digest says nothing changed
         return SignedAssertion(response=verified, assertion=assertion, response_signed=True)
     return SignedAssertion(response=message.root, assertion=verified, response_signed=False)
@@ -83,7 +83,7 @@ def _unsealed(message: Message, keys: Sequence[VerificationKey], ours: Sequence[
     From here to a verified signature every fault is one and the same DecryptionFailed.
     """
     response = reread(message.signatures[0]) if message.signatures else message.root
-    encrypted = response.find(n.ENCRYPTED_ASSERTION)
+    encrypted = gate.child(response, n.ENCRYPTED_ASSERTION)
     assert encrypted is not None  # noqa: S101 - as in `_covered`
     response_signed = bool(message.signatures)
     try:
@@ -172,7 +172,7 @@ def reread(signature: etree._Element) -> etree._Element:
 
 def _remove_signature(element: etree._Element) -> None:
     """Take the signature out and leave the white space behind it where it was."""
-    signature = element.find(n.SIGNATURE)
+    signature = gate.child(element, n.SIGNATURE)
     assert signature is not None  # noqa: S101 - a copy of an element that has one
     tail, before = signature.tail or "", signature.getprevious()
     if before is not None:
