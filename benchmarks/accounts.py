@@ -48,15 +48,15 @@ SEARCHES = 5  # in each round and site
 def fill(postgres: Postgres, users: int, idps: int) -> None:
     """Make people and identity providers out of the one of each that there is, in bulk, within PostgreSQL."""
     address = f"'p' || n || '@c' || n % {idps} || '.example'"
-    identity = {
+    identity: dict[str, str | None] = {
         "id": None, "idp_id": f"model.idp_id + n % {idps}", "user_id": "md5(n::text)::uuid", "email_key": address,
         "subject": "'u-' || n", "subject_key": "encode(sha256(n::text::bytea), 'hex')",
     }  # fmt: skip
-    user = {
+    user: dict[str, str | None] = {
         "id": "md5(n::text)::uuid", "email": address, "email_key": address, "look_key": address,
         "first_name": "'First ' || n % 1000", "last_name": "'Last ' || n",
     }  # fmt: skip
-    customer = {
+    customer: dict[str, str | None] = {
         "id": "model.id + n", "slug": "'c' || n", "description": "'Customer ' || n", "revision": "gen_random_uuid()",
     }  # fmt: skip
     of_its_own = "model.idp_id + n"

@@ -45,7 +45,7 @@ def confirm(browser: Browser, path: str, data: dict[str, object]) -> HttpRespons
     """Send a form, read the page that says what follows, and press its button."""
     page = submit(browser, path, data)
     assert page.status_code == 200, page.headers
-    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.content.decode())
+    found = re.findall(r'<input type="hidden"\s+name="([^"]+)"\s+value="([^"]*)"', page.content.decode())
     return browser.post(path, {name: unescape(value) for name, value in found})
 
 
