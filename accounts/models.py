@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def validate_address(value: str) -> None:
     """Model and form validator: the strict form that identity providers' addresses are held to as well."""
     if not addresses.is_address(value):
-        raise ValidationError("Enter a plain e-mail address (ASCII letters, no blanks): name@example.com.", code="email")
+        raise ValidationError(
+            "Enter a plain e-mail address (ASCII letters, no blanks): name@example.com.", code="email"
+        )
 
 
 class UserManager(BaseUserManager["User"]):

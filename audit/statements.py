@@ -116,7 +116,7 @@ def _insertion(models: tuple[type[Model], ...]) -> tuple[str, tuple[tuple[Field[
         written = tuple(field for field in model._meta.concrete_fields if not getattr(field, "db_returning", False))  # noqa: SLF001 - Django's public name for it
         columns = ", ".join(connection.ops.quote_name(field.column) for field in written)
         marks = ", ".join(["%s"] * len(written))
-        parts.append(f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) VALUES ({marks})")  # noqa: SLF001 - as above
+        parts.append(f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) VALUES ({marks})")  # noqa: S608, SLF001 - names of our own models, values are bound
         fields.append(written)
     before = ", ".join(f"row_{number} AS ({part})" for number, part in enumerate(parts[:-1]))
     return f"WITH {before} {parts[-1]}" if before else parts[-1], tuple(fields)

@@ -155,8 +155,13 @@ class IdentityProviderAdmin(_IdpAdmin):
                 "Sign-in from this site",
                 {
                     "fields": (
-                        "is_default", "show_on_sign_in", "sign_requests", "sign_metadata", "name_id_format",
-                        "force_authn", "authn_contexts",
+                        "is_default",
+                        "show_on_sign_in",
+                        "sign_requests",
+                        "sign_metadata",
+                        "name_id_format",
+                        "force_authn",
+                        "authn_contexts",
                     )
                 },
             ),

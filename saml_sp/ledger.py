@@ -182,9 +182,7 @@ def _said(assertion: Assertion) -> dict[str, Any]:
     }
 
 
-def remember_session(
-    *, key: str, idp: IdentityProvider, user: User, assertion: Assertion, expires: datetime
-) -> None:
+def remember_session(*, key: str, idp: IdentityProvider, user: User, assertion: Assertion, expires: datetime) -> None:
     """Keep which browser session this assertion began, for the LogoutRequest that may name it (Profiles 4.4)."""
     name_id = assertion.name_id
     begun = SamlSession(

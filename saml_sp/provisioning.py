@@ -1,4 +1,4 @@
-"""Who is this, and may they come in?
+"""Who somebody is, and whether they may come in.
 
 `plan` answers with a frozen value and changes nothing; `provision` applies that value in the login's transaction.
 Identity is (IdP, subject). An account that exists is reached through its identity, through a pending identity that an

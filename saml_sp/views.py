@@ -201,15 +201,15 @@ def without_handover(response: HttpResponse) -> HttpResponse:
 
 
 def lost(request: HttpRequest) -> HttpResponse:
-    """Nothing waits: it came too late, or twice. Whoever is signed in goes on, anybody else is told how to start again."""
+    """Nothing waits: it came too late, or twice. Whoever is signed in goes on; others are told how to start again."""
     if request.user.is_authenticated:
         return without_handover(SeeOther(reverse("landing")))
     return without_handover(render(request, "saml_sp/lost.html", {"signed_in_as": ""}, status=403))
 
 
 @require_GET
-def sp_metadata(request: HttpRequest, slug: str) -> HttpResponse:
-    """Our metadata towards this identity provider; a draft has it already, because it is needed to complete the draft."""
+def sp_metadata(request: HttpRequest, slug: str) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """Our metadata towards this identity provider; a draft has it already, for it is needed to complete the draft."""
     idp = get_object_or_404(IdentityProvider, slug=slug)
     description = idp.sp_description(*keys.published_certificates())
     xml = metadata.sp_metadata(description, timezone.now(), keys.signer() if idp.sign_metadata else None)

@@ -249,7 +249,7 @@ def check_markup(text: str, *, strict: bool) -> None:
             raise NotUtf8(expected="UTF-8", received=f"encoding {_excerpt(encoding[1])}")
         if not _XML_VERSION.search(declaration[0]):
             raise NotXml(expected="XML 1.0", received=_excerpt(declaration[0]))
-    # A message holds neither character, most of the time, and looking for one character is ten times quicker than for two.
+    # Most messages hold neither character, and looking for one character is ten times quicker than for two.
     if "!" not in text and "?" not in text[start:]:
         return
     forbidden = ("<!", "<?") if strict else ("<!DOCTYPE", "<!ENTITY", "<!ELEMENT", "<!ATTLIST")
@@ -286,9 +286,7 @@ def check_response(root: etree._Element) -> Message:
         check_encrypted(assertion)
     else:
         check_assertion(assertion)
-    signatures = tuple(
-        signature for parent in (root, assertion) for signature in parent.iterchildren(n.SIGNATURE)
-    )
+    signatures = tuple(signature for parent in (root, assertion) for signature in parent.iterchildren(n.SIGNATURE))
     if not signatures and not sealed:  # what is inside may be signed
         raise Unsigned(expected="a signature on the Response or the Assertion", received="none")
     for signature in signatures:
@@ -347,9 +345,7 @@ def check_encrypted(encrypted: etree._Element) -> None:
     _check_algorithm(method, CBC | GCM)
     inside = [] if key_info is None else [child for child in key_info if child.tag == n.ENCRYPTED_KEY]
     if not 0 < len(inside) + len(beside) <= MAX_ENCRYPTED_KEYS:
-        raise BadStructure(
-            expected=f"1 to {MAX_ENCRYPTED_KEYS} EncryptedKey", received=f"{len(inside) + len(beside)}"
-        )
+        raise BadStructure(expected=f"1 to {MAX_ENCRYPTED_KEYS} EncryptedKey", received=f"{len(inside) + len(beside)}")
     for key in (*inside, *beside):
         check_encrypted_key(key)
     if key_info is not None:

@@ -162,7 +162,11 @@ def reread(signature: etree._Element) -> etree._Element:
     alone = parent if parent.getparent() is None else _parse(etree.tostring(parent, with_tail=False, encoding="utf-8"))
     _remove_signature(alone)
     canonical = etree.tostring(
-        alone, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=_inclusive_prefixes(transforms[1])
+        alone,
+        method="c14n",
+        exclusive=True,
+        with_comments=False,
+        inclusive_ns_prefixes=_inclusive_prefixes(transforms[1]),
     )
     digest = hashlib.new(DIGESTS[str(digest_method.get("Algorithm"))], canonical).digest()
     if digest != _decoded(digest_value.text or ""):

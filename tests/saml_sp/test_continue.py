@@ -309,6 +309,15 @@ def test_an_answer_cannot_be_given_by_a_link_or_by_another_site(asked: Browser) 
     assert asked.user == User.objects.get(email=ANA)
 
 
+def test_an_adopted_session_of_somebody_else_is_not_asked_about(asked: Browser, idp: IdentityProvider) -> None:
+    other = Browser()
+    other.sign_in(idp, response_for(idp, "max@customer.example"))
+    cookies = f"{SESSION}={asked.session_key}; {HANDOVER_COOKIE}={other.session_key}"
+    response = asked.get(CONTINUE, HTTP_COOKIE=cookies)
+    assert (response.status_code, response.headers["Location"]) == (303, "/")
+    assert other.user == User.objects.get(email="max@customer.example")
+
+
 def test_another_answer_asks_again(asked: Browser) -> None:
     page = asked.get(CONTINUE)
     again = asked.post(CONTINUE, {"answer": "perhaps", "csrfmiddlewaretoken": token(page)})

@@ -28,7 +28,7 @@ from tests.dns_server import DnsServer, Trouble
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_django import DjangoSettingsWrapper
+    from pytest_django.fixtures import SettingsWrapper
 
     from accounts.models import User
     from saml_sp.models import IdentityProvider

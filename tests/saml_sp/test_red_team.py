@@ -122,7 +122,10 @@ def test_it_accepts_inclusive_namespaces_of_the_signed_info(idp: IdentityProvide
 
 @pytest.mark.parametrize(
     "reference_to_another",
-    ["<saml:AssertionIDRef>a-17</saml:AssertionIDRef>", "<saml:AssertionURIRef>https://x.example/a</saml:AssertionURIRef>"],
+    [
+        "<saml:AssertionIDRef>a-17</saml:AssertionIDRef>",
+        "<saml:AssertionURIRef>https://x.example/a</saml:AssertionURIRef>",
+    ],
 )
 def test_it_accepts_advice_that_refers_to_another_assertion(
     idp: IdentityProvider, forge: Forge, reference_to_another: str
