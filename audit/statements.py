@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from django.db import connection
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.models import Expression, Model
-from django.db.models.query import get_related_populators
+from django.db.models import query as django_query
 from django.db.models.sql import UpdateQuery
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from django.db.models import Field, QuerySet
 
 _Row = TypeVar("_Row", bound=Model)
+# Its stubs are of a later Django, whose function wants one argument more.
+populators_of: Any = django_query.get_related_populators
 
 
 class Given(Expression):
@@ -36,7 +38,7 @@ class Given(Expression):
         super().__init__()
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002 - Django's signature
+    def as_sql(self, compiler: Any, connection: Any) -> Any:  # noqa: ARG002 - Django's signature
         """A placeholder, whose parameter is this object until a call replaces it."""
         return "%s", [self]
 
@@ -44,7 +46,11 @@ class Given(Expression):
 def _cursor() -> CursorWrapper:
     """Django's cursor, of the kind whose statements the server prepares once they have come often enough."""
     connection.ensure_connection()
-    return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[attr-defined]  # noqa: SLF001 - Django offers a setting for all statements, and none for some
+    # Django offers a setting for all statements, and none for some; its stubs know neither of these.
+    raw: Any = ServerBindingCursor
+    wrap: Any = connection
+    cursor: CursorWrapper = wrap._prepare_cursor(raw(connection.connection))  # noqa: SLF001 - as above
+    return cursor
 
 
 def _bound(parameters: tuple[Any, ...], given: dict[str, Any]) -> list[Any]:
@@ -64,7 +70,7 @@ class Select(Generic[_Row]):
         info, select = compiler.klass_info, compiler.select
         begin, end = info["select_fields"][0], info["select_fields"][-1] + 1
         names = [column.target.attname for column, _sql, _alias in select[begin:end]]
-        populators = get_related_populators(info, select, connection.alias)
+        populators = populators_of(info, select, connection.alias)
         converters = compiler.get_converters([column for column, _sql, _alias in select])
 
         def read(row: tuple[Any, ...]) -> _Row:
@@ -95,7 +101,7 @@ class Update:
 
     @cached_property
     def _compiled(self) -> tuple[str, tuple[Any, ...]]:
-        query = self._build().query.chain(UpdateQuery)
+        query: Any = self._build().query.chain(UpdateQuery)
         query.add_update_values(self._values)
         sql, parameters = query.get_compiler(connection=connection).as_sql()
         return sql, tuple(parameters)
@@ -114,7 +120,7 @@ def _insertion(models: tuple[type[Model], ...]) -> tuple[str, tuple[tuple[Field[
     parts, fields = [], []
     for model in models:
         written = tuple(field for field in model._meta.concrete_fields if not getattr(field, "db_returning", False))  # noqa: SLF001 - Django's public name for it
-        columns = ", ".join(connection.ops.quote_name(field.column) for field in written)
+        columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in written)
         marks = ", ".join(["%s"] * len(written))
         parts.append(f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) VALUES ({marks})")  # noqa: S608, SLF001 - names of our own models, values are bound
         fields.append(written)

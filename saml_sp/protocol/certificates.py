@@ -113,7 +113,11 @@ def describe(der: bytes) -> CertificateFacts:
 
 
 # The detached signatures of HTTP-Redirect (Bindings 3.4.4.1), by the same allow-list as signatures in XML.
-_HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
 QUERY_ALGORITHMS = frozenset(
     f"http://www.w3.org/2001/04/xmldsig-more#{kind}-{digest}" for kind in ("rsa", "ecdsa") for digest in _HASHES
 )
@@ -128,12 +132,12 @@ def verifies(key: VerificationKey, signature: bytes, data: bytes, algorithm: str
     public = key.public
     try:
         if kind == "rsa" and isinstance(public, rsa.RSAPublicKey):
-            public.verify(signature, data, padding.PKCS1v15(), _HASHES[digest]())
+            public.verify(signature, data, padding.PKCS1v15(), _HASHES[digest])
             return True
         if kind == "ecdsa" and isinstance(public, ec.EllipticCurvePublicKey):
             half = len(signature) // 2
             r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-            public.verify(encode_dss_signature(r, s), data, ec.ECDSA(_HASHES[digest]()))
+            public.verify(encode_dss_signature(r, s), data, ec.ECDSA(_HASHES[digest]))
             return True
     except InvalidSignature:
         return False
@@ -142,7 +146,7 @@ def verifies(key: VerificationKey, signature: bytes, data: bytes, algorithm: str
 
 def verification_key(pem: str, not_before: datetime, not_after: datetime) -> VerificationKey:
     """The key of a certificate that `describe` has accepted, loaded for xmlsec once, to be kept."""
-    key = xmlsec.Key.from_memory(pem, xmlsec.KeyFormat.CERT_PEM)
+    key = xmlsec.Key.from_memory(pem, xmlsec.constants.KeyDataFormatCertPem)
     public = x509.load_pem_x509_certificate(pem.encode()).public_key()
     assert isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)  # noqa: S101 - `describe` has seen to it
     return VerificationKey(key=key, public=public, not_before=not_before, not_after=not_after)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from lxml import etree
 
@@ -430,7 +430,7 @@ def _check_attributes(element: etree._Element, tally: _Tally) -> None:
     # Counted before they are read, for lxml looks each of them up from the first one on.
     if (count := len(element.attrib)) > MAX_ATTRIBUTES:
         raise TooComplex(expected=f"at most {MAX_ATTRIBUTES} attributes", received=f"{count}")
-    for name, value in element.items():
+    for name, value in cast("list[tuple[str, str]]", element.items()):
         if name in _PLAIN_ATTRIBUTES or (name == _XSI_TYPE and element.tag not in _CHILDREN):
             continue
         local = name.rpartition("}")[2].lower()

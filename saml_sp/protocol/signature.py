@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 # to #id in the document need none of them.
 xmlsec.cleanup_callbacks()
 
-_PARSER_OPTIONS = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
-
 
 def open_message(message: Message, expectation: Expectation, now: datetime) -> SignedAssertion:
     """Verify every signature of an admitted message and return what they cover.
@@ -200,4 +198,5 @@ def _decoded(text: str) -> bytes:
 
 
 def _parse(data: bytes) -> etree._Element:
-    return etree.fromstring(data, etree.XMLParser(**_PARSER_OPTIONS))
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    return etree.fromstring(data, parser)

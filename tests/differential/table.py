@@ -73,18 +73,22 @@ ROWS = (
     ),
     refuses(
         "comments, processing instructions, CDATA, document types", BOTH, "forbidden_markup",
-        "They are no part of what is signed, and have cut names in two (CVE-2017-11427). Nobody honest sends any.",
+        "They are no part of what is signed, and have cut names in two (CVE-2017-11427). No identity provider needs any.",
     ),
     refuses(
         "more elements, attributes, depth or namespaces than a sign-in needs", BOTH, "too_complex",
         "What costs much is refused before it is read.",
     ),
     refuses(
-        "elements and attributes that belong to nobody we know", BOTH, "bad_structure assertion_count",
+        "two assertions, one of them encrypted", ONLY_PYSAML2, "assertion_count",
+        "Which of the two was meant is a question that wrapping attacks ask.", ours="one Assertion",
+    ),
+    refuses(
+        "elements and attributes where the specification has none", BOTH, "bad_structure assertion_count",
         "The schema has wildcards, and what may stand anywhere is where attacks hide (Somorovsky et al.).",
         ours="only the children|no xsi|as a child of the Response|names a key|one element|EncryptedData|an Assertion in"
         "|a NameID inside|EncryptionMethod|EncryptedKey|CipherData|CipherValue|RetrievalMethod|one DigestMethod"
-        "|absolute namespace|samlp:Response|one Assertion",
+        "|absolute namespace",
     ),
     refuses(
         "hints to a schema", BOTH, "bad_structure", "They ask the reader to fetch another schema.",
@@ -96,7 +100,7 @@ ROWS = (
         ours='Version="2\\.0"|an ID',
     ),
     refuses(
-        "a second status, or one that is not Success at the top", BOTH, "bad_structure status_not_success",
+        "a second status, or none", ONLY_PYSAML2, "bad_structure status_not_success",
         "Core 3.2.2.1: one Status, and its outermost code decides.", ours="one Status|Success",
     ),
     refuses(
@@ -115,17 +119,9 @@ ROWS = (
         "stands outside of the signed element.",
     ),
     refuses(
-        "a signature that does not verify, beside one that does", BOTH, "bad_signature unsigned",
-        "Every signature present must be good: one that is ignored is one that somebody else may rely on.",
-    ),
-    refuses(
-        "an encrypted attribute, or an encrypted assertion without a signature inside or outside", BOTH,
-        "encryption_unsupported decryption_failed", "Nobody has vouched for it, or nobody here reads it.",
-    ),
-    refuses(
         "another Destination, or none on a signed response", BOTH, "destination_mismatch",
         "Bindings 3.5.5.2 asks for equality with the URL it was sent to; python3-saml compares beginnings, and pysaml2 "
-        "lets an absent one pass.",
+        "lets an empty one pass.",
     ),
     refuses(
         "another Recipient, or none", BOTH, "recipient_mismatch",
@@ -154,8 +150,8 @@ ROWS = (
     ),
     refuses(
         "no end where one must be, or no Conditions", BOTH, "time_missing",
-        "Profiles 4.1.4.2 and 4.1.4.5: without an end "
-        "an assertion could be used for ever, and its ID would have to be remembered as long.",
+        "Profiles 4.1.4.2 and 4.1.4.5: without an end an assertion could be used for ever, and its ID would have to be "
+        "remembered as long.",
     ),
     refuses(
         "what is usable for more than a day", BOTH, "lifetime_too_long",
@@ -174,9 +170,6 @@ ROWS = (
         "a NameID, qualifier, format or session index of more than 1024 characters", BOTH, "value_too_long",
         "They are kept as they are or not at all.",
     ),
-    refuses(
-        "nobody authenticated", ONLY_PYSAML2, "authn_statement_missing", "Profiles 4.1.4.2 asks for an AuthnStatement.",
-    ),
     accepts(
         "RSA-OAEP with a mask of its own (XML Encryption 1.1)", ONLY_ONELOGIN,
         "Its schemas know XML Encryption 1.0 only, and refuse the element that names the mask.",
@@ -191,7 +184,7 @@ ROWS = (
         "RSA-OAEP with SHA-256", ONLY_PYSAML2,
         "Debian's xmlsec1 1.2 knows SHA-1 there only; it is XML Encryption 1.1's.",
         theirs="Missing assertion",
-        holds=r"rsa-oaep(-mgf1p)?.{1,80}DigestMethod Algorithm=.http://www.w3.org/2001/04/xmlenc#sha256",
+        holds="oaep.*DigestMethod[^<]*xmlenc#sha256.*CipherValue",
     ),
     accepts(
         "attribute values that are empty or hold elements", ONLY_PYSAML2,
@@ -200,7 +193,8 @@ ROWS = (
     ),
     accepts(
         "a signed response that does not name its Issuer", ONLY_PYSAML2,
-        "The assertion names it, and which keys count is decided by the URL.",
+        "The errata of Profiles 4.1.4.2 ask for it, but nothing hangs on it here: the assertion names its Issuer, and the "
+        "URL decides whose keys count.",
         theirs="MissingKey",
     ),
     accepts(
@@ -215,9 +209,9 @@ ROWS = (
         theirs=r"does not match format|no attribute 'version'", holds=r"T\d\d:\d\d:\d\d[.\d]*[+-]\d\d:\d\d",
     ),
     accepts(
-        "a confirmation or a session that is over by less than our tolerance", BOTH,
-        "python3-saml tolerates a clock that is wrong for Conditions only.",
-        theirs="A valid SubjectConfirmation was not found|SESSION_EXPIRED|have expired|ResponseLifetimeExceed|Session",
+        "a confirmation that is over by less than our tolerance", ONLY_ONELOGIN,
+        "It tolerates a clock that is wrong for Conditions only.",
+        theirs="A valid SubjectConfirmation was not found",
     ),
 )  # fmt: skip
 

@@ -28,7 +28,7 @@ from tests.dns_server import DnsServer, Trouble
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
 
     from accounts.models import User
     from saml_sp.models import IdentityProvider
@@ -50,7 +50,7 @@ def globex(db: None) -> IdentityProvider:
 
 
 @pytest.fixture
-def dns(settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> Iterator[DnsServer]:
+def dns(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[DnsServer]:
     monkeypatch.setattr(domains, "TIMEOUT", 1.0)  # of the tests' patience
     with dns_server.serve() as server:
         settings.PORTICO_DNS_SERVERS = [("127.0.0.1", server.port)]
@@ -218,14 +218,14 @@ def test_a_dns_that_gives_no_answer_is_said_to(
 
 @either_way
 def test_a_name_server_that_is_down_is_said_to_be(
-    way: Way, client: Client, acme: IdentityProvider, dns: DnsServer, settings: SettingsWrapper
+    way: Way, client: Client, acme: IdentityProvider, dns: DnsServer, settings: Settings
 ) -> None:
     settings.PORTICO_DNS_SERVERS = [("127.0.0.1", dns_server.closed_port())]
     assert "Try again later." in way(client, claimed(acme), "verify")
 
 
 def test_of_two_name_servers_one_is_enough(
-    client: Client, acme: IdentityProvider, dns: DnsServer, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch
+    client: Client, acme: IdentityProvider, dns: DnsServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(domains, "TIMEOUT", 5.0)
     settings.PORTICO_DNS_SERVERS = [("127.0.0.1", dns_server.closed_port()), ("127.0.0.1", dns.port)]
@@ -241,7 +241,7 @@ def test_a_name_too_long_for_the_dns_is_refused_in_words(
     assert "The DNS gave no answer" in by_button(client, row, "verify")
 
 
-def test_without_name_servers_in_the_settings_the_machines_own_are_asked(settings: SettingsWrapper) -> None:
+def test_without_name_servers_in_the_settings_the_machines_own_are_asked(settings: Settings) -> None:
     """Whatever this machine has: no name under .invalid exists anywhere (RFC 6761 6.4)."""
     settings.PORTICO_DNS_SERVERS = []
     found = None

@@ -1,4 +1,4 @@
-"""Somebody arrives from each vendor's portal, and from each in answer to a request: through the HTTP door."""
+"""Somebody arrives from each vendor's portal, through the HTTP door; and each vendor answers a request."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from accounts.models import User
+from demo.issuer import encode
 from saml_sp.models import FederatedIdentity, KeyState, SignInAttempt
 from saml_sp.protocol import names as n
+from saml_sp.protocol.errors import VerdictRefused
 from tests import factories
+from tests.differential.ours import expectation, open_and_accept
 from tests.door import Browser
 from tests.encrypting import Ours
-from tests.idp import ANA, Kind, key
+from tests.idp import ANA, Kind, Party, key
 from tests.vendors import keycloak, shibboleth
 from tests.vendors.scene import Scene
 from tests.vendors.shapes import SHAPES
@@ -48,6 +51,19 @@ def test_it_signs_in_from_every_vendor(build: Builder, kind: Kind) -> None:
             {(ANA, "", "")} if build is SHAPES["google", "no_attributes"][0] else {(ANA, "Ana", "Lima")}
         )
     assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "kind"), [pytest.param(*what, id=f"{vendor}-{shape}") for (vendor, shape), what in SHAPES.items()]
+)
+def test_every_vendor_answers_a_request(build: Builder, kind: Kind) -> None:
+    now = timezone.now()
+    form_value = encode(build(Scene(Party(), now, key(kind), in_response_to="r-17")))
+    assertion = open_and_accept(form_value, expectation(Party(), request_id="r-17"), now)
+    assert assertion.in_response_to == "r-17"
+    for other in (None, "r-18"):
+        with pytest.raises(VerdictRefused):
+            open_and_accept(form_value, expectation(Party(), request_id=other), now)
 
 
 def test_it_signs_in_from_shibboleth_where_the_assertion_is_encrypted(settings: Settings) -> None:
