@@ -18,7 +18,7 @@ import xmlsec
 from lxml import etree
 
 from demo import issuer
-from demo.issuer import AttributeSpec, Signed, instant
+from demo.issuer import AttributeSpec, Signed
 from saml_sp.protocol import names as n
 from tests.idp import (
     ANA,
@@ -1161,4 +1161,3 @@ SHELVES = {
     "encoding": ENCODING, "markup": MARKUP, "amounts": AMOUNTS, "structure": STRUCTURE, "wrapping": WRAPPING,
     "signatures": SIGNATURES, "reading": READING, "meant": MEANT, "time": TIME,
 }  # fmt: skip
-__all__ = ["SHELVES", "Shelf", "Spoiled", "instant"]

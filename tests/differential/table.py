@@ -73,7 +73,7 @@ ROWS = (
     ),
     refuses(
         "comments, processing instructions, CDATA, document types", BOTH, "forbidden_markup",
-        "They are no part of what is signed, and have cut names in two (CVE-2017-11427). No identity provider needs any.",
+        "They are no part of what is signed, and have cut names in two (CVE-2017-11427). Nobody needs them.",
     ),
     refuses(
         "more elements, attributes, depth or namespaces than a sign-in needs", BOTH, "too_complex",
@@ -193,8 +193,8 @@ ROWS = (
     ),
     accepts(
         "a signed response that does not name its Issuer", ONLY_PYSAML2,
-        "The errata of Profiles 4.1.4.2 ask for it, but nothing hangs on it here: the assertion names its Issuer, and the "
-        "URL decides whose keys count.",
+        "The errata of Profiles 4.1.4.2 ask for it, but nothing hangs on it here: the assertion names its Issuer, and "
+        "the URL decides whose keys count.",
         theirs="MissingKey",
     ),
     accepts(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.actors import Actor
@@ -570,3 +571,12 @@ def test_a_frozen_plan_cannot_be_changed(acme: IdentityProvider) -> None:
     planned = provisioning.plan(acme, judged(acme, says(acme, "pat@acme.example")))
     with pytest.raises(AttributeError):
         planned.new_email = "eve@acme.example"  # type: ignore[misc]  # it is what must fail
+
+
+def test_an_identity_that_was_taken_away_since_it_was_planned_signs_nobody_in(acme: IdentityProvider) -> None:
+    identity = factories.identity(acme, factories.user("pat@acme.example"), "u-1")
+    planned = provisioning.plan(acme, judged(acme, says(acme, "pat@acme.example")))
+    assert planned.step is Step.RETURN
+    identity.delete()
+    with pytest.raises(IntegrityError):
+        provisioning.provision(planned, timezone.now())
