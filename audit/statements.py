@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from django.db import connection
 from django.db.backends.postgresql.base import ServerBindingCursor
@@ -36,15 +36,18 @@ class Given(Expression):
         super().__init__()
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002 - Django's signature
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG002 - Django's signature
         """A placeholder, whose parameter is this object until a call replaces it."""
-        return "%s", [self]
+        return "%s", (self,)
 
 
 def _cursor() -> CursorWrapper:
     """Django's cursor, of the kind whose statements the server prepares once they have come often enough."""
     connection.ensure_connection()
-    return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[attr-defined]  # noqa: SLF001 - Django offers a setting for all statements, and none for some
+    # Django offers this kind of cursor for all statements or for none; some of the ORM's own do not suit it.
+    database, bare = cast("Any", connection), cast("Any", ServerBindingCursor)
+    prepared: CursorWrapper = database._prepare_cursor(bare(database.connection))  # noqa: SLF001 - as said above
+    return prepared
 
 
 def _bound(parameters: tuple[Any, ...], given: dict[str, Any]) -> list[Any]:
@@ -64,7 +67,7 @@ class Select(Generic[_Row]):
         info, select = compiler.klass_info, compiler.select
         begin, end = info["select_fields"][0], info["select_fields"][-1] + 1
         names = [column.target.attname for column, _sql, _alias in select[begin:end]]
-        populators = get_related_populators(info, select, connection.alias)
+        populators = get_related_populators(info, select, connection.alias)  # type: ignore[call-arg]  # of a later Django
         converters = compiler.get_converters([column for column, _sql, _alias in select])
 
         def read(row: tuple[Any, ...]) -> _Row:
@@ -95,7 +98,7 @@ class Update:
 
     @cached_property
     def _compiled(self) -> tuple[str, tuple[Any, ...]]:
-        query = self._build().query.chain(UpdateQuery)
+        query: Any = self._build().query.chain(UpdateQuery)
         query.add_update_values(self._values)
         sql, parameters = query.get_compiler(connection=connection).as_sql()
         return sql, tuple(parameters)
@@ -111,12 +114,14 @@ class Update:
 @cache
 def _insertion(models: tuple[type[Model], ...]) -> tuple[str, tuple[tuple[Field[Any, Any], ...], ...]]:
     """One statement that writes a row of each of these models, and the fields whose values it wants."""
+    quote = connection.ops.quote_name
     parts, fields = [], []
     for model in models:
-        written = tuple(field for field in model._meta.concrete_fields if not getattr(field, "db_returning", False))  # noqa: SLF001 - Django's public name for it
-        columns = ", ".join(connection.ops.quote_name(field.column) for field in written)
+        meta = model._meta  # noqa: SLF001 - Django's public name for it
+        written = tuple(field for field in meta.concrete_fields if not getattr(field, "db_returning", False))
+        columns = ", ".join(quote(str(field.column)) for field in written)
         marks = ", ".join(["%s"] * len(written))
-        parts.append(f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) VALUES ({marks})")  # noqa: SLF001 - as above
+        parts.append(f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES ({marks})")  # noqa: S608 - names of ours
         fields.append(written)
     before = ", ".join(f"row_{number} AS ({part})" for number, part in enumerate(parts[:-1]))
     return f"WITH {before} {parts[-1]}" if before else parts[-1], tuple(fields)

@@ -243,7 +243,7 @@ def check_markup(text: str, *, strict: bool) -> None:
             raise NotUtf8(expected="UTF-8", received=f"encoding {_excerpt(encoding[1])}")
         if not _XML_VERSION.search(declaration[0]):
             raise NotXml(expected="XML 1.0", received=_excerpt(declaration[0]))
-    # A message holds neither character, most of the time, and looking for one character is ten times quicker than for two.
+    # Most messages hold neither character, and looking for one character is ten times quicker than for two.
     if "!" not in text and "?" not in text[start:]:
         return
     forbidden = ("<!", "<?") if strict else ("<!DOCTYPE", "<!ENTITY", "<!ELEMENT", "<!ATTLIST")
