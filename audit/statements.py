@@ -14,11 +14,11 @@ from contextvars import ContextVar
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from django.db import connection
-from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Expression, Model
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
+from psycopg import RawCursor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,13 +41,22 @@ class Given(Expression):
         return "%s", (self,)
 
 
-def _cursor() -> CursorWrapper:
-    """Django's cursor, of the kind whose statements the server prepares once they have come often enough."""
-    connection.ensure_connection()
-    # Django offers this kind of cursor for all statements or for none; some of the ORM's own do not suit it.
-    database, bare = cast("Any", connection), cast("Any", ServerBindingCursor)
-    prepared: CursorWrapper = database._prepare_cursor(bare(database.connection))  # noqa: SLF001 - as said above
-    return prepared
+def _execute(sql: str, values: list[Any]) -> CursorWrapper:
+    """Run one statement in Django's wrapping, on a cursor whose statements the server prepares when they come often.
+
+    Django offers prepared statements for all that it sends or for none, and some of what the ORM sends does not suit them.
+    """
+    database = cast("Any", connections[DEFAULT_DB_ALIAS])
+    database.ensure_connection()
+    cursor: CursorWrapper = database._prepare_cursor(RawCursor(database.connection))  # noqa: SLF001 - as said above
+    cursor.execute(sql, values)
+    return cursor
+
+
+def _numbered(sql: str) -> str:
+    """Django's placeholders as PostgreSQL has them: nothing is left to be read in the text at each call."""
+    parts = sql.split("%s")
+    return "".join(f"{part}${number}" for number, part in enumerate(parts[:-1], 1)) + parts[-1]
 
 
 def _bound(parameters: tuple[Any, ...], given: dict[str, Any]) -> list[Any]:
@@ -78,13 +87,12 @@ class Select(Generic[_Row]):
                 populator.populate(row, found)
             return found
 
-        return sql, tuple(parameters), read
+        return _numbered(sql), tuple(parameters), read
 
     def first(self, **given: Any) -> _Row | None:
         """The row, or None."""
         sql, parameters, read = self._compiled
-        with _cursor() as cursor:
-            cursor.execute(sql, _bound(parameters, given))
+        with _execute(sql, _bound(parameters, given)) as cursor:
             row = cursor.fetchone()
         return None if row is None else read(row)
 
@@ -101,13 +109,12 @@ class Update:
         query: Any = self._build().query.chain(UpdateQuery)
         query.add_update_values(self._values)
         sql, parameters = query.get_compiler(connection=connection).as_sql()
-        return sql, tuple(parameters)
+        return _numbered(sql), tuple(parameters)
 
     def run(self, **given: Any) -> int:
         """Returns how many rows there were."""
         sql, parameters = self._compiled
-        with _cursor() as cursor:
-            cursor.execute(sql, _bound(parameters, given))
+        with _execute(sql, _bound(parameters, given)) as cursor:
             return int(cursor.rowcount)
 
 
@@ -124,7 +131,7 @@ def _insertion(models: tuple[type[Model], ...]) -> tuple[str, tuple[tuple[Field[
         parts.append(f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES ({marks})")  # noqa: S608 - names of ours
         fields.append(written)
     before = ", ".join(f"row_{number} AS ({part})" for number, part in enumerate(parts[:-1]))
-    return f"WITH {before} {parts[-1]}" if before else parts[-1], tuple(fields)
+    return _numbered(f"WITH {before} {parts[-1]}" if before else parts[-1]), tuple(fields)
 
 
 _collected: ContextVar[list[Model] | None] = ContextVar("collected", default=None)
@@ -154,10 +161,10 @@ def together() -> Iterator[None]:
 
 def _write(rows: list[Model]) -> None:
     sql, fields = _insertion(tuple(type(row) for row in rows))
+    database = connections[DEFAULT_DB_ALIAS]
     values = [
-        field.get_db_prep_save(getattr(row, field.attname), connection)
+        field.get_db_prep_save(getattr(row, field.attname), database)
         for row, written in zip(rows, fields, strict=True)
         for field in written
     ]
-    with _cursor() as cursor:
-        cursor.execute(sql, values)
+    _execute(sql, values).close()
