@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything runs from .venv, which is made from the hashed locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-system check bench reset lock
+.PHONY: help run test test-system check bench bench-accounts reset lock
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -12,7 +12,7 @@ NOWHERE := postgresql://portico@127.0.0.1:1/portico
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.stamp-run ## Portico and a demo identity provider; Ctrl-C stops both
 	@exec $(BIN)/python -m demo
@@ -20,8 +20,11 @@ run: .venv/.stamp-run ## Portico and a demo identity provider; Ctrl-C stops both
 test: .venv/.stamp-dev ## the tests that need only Python packages
 	@$(BIN)/pytest -n auto -q tests $(SYSTEM_TESTS:%=--ignore=%)
 
-test-system: .venv/.stamp-system ## the tests that need Chromium, nginx and other programs (.ci/run installs them)
+test-system: .venv/.stamp-system .venv/.stamp-npm ## the tests that need Chromium, nginx and other programs (.ci/run installs them)
 	@$(BIN)/pytest -q $(wildcard $(SYSTEM_TESTS))
+
+fuzz: .venv/.stamp-dev ## messages, metadata and URLs by chance, for FUZZ_SECONDS (60)
+	@$(BIN)/python -m tests.fuzz
 
 check: .venv/.stamp-dev ## lint, types, import contracts, templates, migrations, deployment checks
 	$(BIN)/ruff check --quiet .
@@ -40,6 +43,9 @@ check: .venv/.stamp-dev ## lint, types, import contracts, templates, migrations,
 bench: .venv/.stamp-dev ## what a sign-in costs in CPU time, beside simpler ways to do it
 	@$(BIN)/python -m benchmarks.acs
 
+bench-accounts: .venv/.stamp-dev ## whether a sign-in costs the same with a million people and ten thousand identity providers
+	@$(BIN)/python -m benchmarks.accounts
+
 reset: ## stop a running embedded PostgreSQL and forget all data
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m config.launcher reset; else echo "There is no .venv, so nothing runs from it."; fi
 
@@ -56,6 +62,13 @@ lock: .venv/.stamp-dev ## write the locks again from requirements/*.in
 	@{ $(BIN)/python -m pip install --require-hashes -r $<; echo $$? >.venv/.status; } \
 	  | awk '/^(Collecting|Installing)/ { print "  " ($$1 == "Collecting" ? $$2 : "installing …"); fflush() }'; \
 	  exit $$(cat .venv/.status)
+	@touch $@
+
+# Its folder is the only one that npm writes to.
+.venv/.stamp-npm: tests/interop/saml_idp/package-lock.json | .venv/bin/python
+	@command -v npm >/dev/null || { echo "npm is needed for the system tests; .ci/run installs it." >&2; exit 1; }
+	@echo "Installing tests/interop/saml_idp …"
+	@cd $(<D) && npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
 .venv/bin/python:

@@ -18,13 +18,14 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts import addresses, break_glass, mail, policy, sessions
-from accounts.models import User
 from accounts.origins import Origin
 from audit.kinds import Kind
 from audit.log import record
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+
+    from accounts.models import User
 
 # allauth's notices, by template: what is written down, and the sentence that goes to the account's address.
 NOTICES = {
@@ -67,7 +68,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return Origin.of(request).ip or "unknown"
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:  # noqa: ARG002 - allauth's signature
-        """One count per account. allauth's own varies with the Host header, of which a client may choose among several."""
+        """One count per account. allauth's own varies with the Host header, of which a client may choose."""
         return addresses.key(credentials.get("email", ""))
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
@@ -80,7 +81,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def reauthenticate(self, user: User, password: str) -> bool:
         """Whether this is the password of somebody who is signed in."""
-        return self.authenticate(context.request, email=user.email, password=password) == user
+        return bool(self.authenticate(context.request, email=user.email, password=password) == user)
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:  # noqa: ARG002 - allauth's signature
         """Not of somebody who has only just signed in."""

@@ -1,7 +1,7 @@
 """Getting in when nothing else works: a link, made on the server's shell, that signs an administrator in once.
 
-Whoever has that shell has the database as well, so the link gives them nothing new; it leaves a record, and lets them do
-with the product's own pages what they would otherwise do with SQL.
+Whoever has that shell has the database as well, so the link gives them nothing new; it leaves a record, and lets them
+do with the product's own pages what they would otherwise do with SQL.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from accounts import addresses, mail, sessions
+from accounts.actors import Actor
 from accounts.models import BreakGlassLink, User
 from accounts.sessions import Door
 from audit.kinds import Kind
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
-    from accounts.actors import Actor
     from accounts.origins import Origin
 
 VALID = timedelta(minutes=10)
@@ -54,9 +54,9 @@ def make_link(email: str, *, now: datetime, actor: Actor) -> str:
         if user is None:
             raise NotEntitled(f"There is no active superuser or break-glass administrator {email}. None was made.")
         token = secrets.token_urlsafe(32)
-        BreakGlassLink.objects.filter(user=user, used_at__isnull=True).delete()
+        BreakGlassLink.objects.filter(Q(user=user) | Q(expires_at__lte=now)).delete()
         BreakGlassLink.objects.create(digest=_digest(token), user=user, expires_at=now + VALID)
-        _record(Kind.BREAK_GLASS_LINK_MADE, user, now=now, actor=actor.label, actor_id=actor.id, ip=actor.ip)
+        _record(Kind.BREAK_GLASS_LINK_MADE, user, now, actor)
     return mail.link(reverse("break_glass", args=[token]))
 
 
@@ -69,7 +69,7 @@ def find(token: str, now: datetime) -> BreakGlassLink | None:
 def use(request: HttpRequest, token: str, *, origin: Origin, now: datetime) -> bool:
     """Sign in by the link, and write that down; False if it does not open anything (any more).
 
-    Of two requests at once, on whatever nodes, one UPDATE wins. No second factor is asked for: the server's shell is one.
+    Of two requests at once, on whatever nodes, one UPDATE wins. No second factor is asked for: the shell is one.
     """
     with transaction.atomic():
         link = find(token, now)
@@ -81,14 +81,14 @@ def use(request: HttpRequest, token: str, *, origin: Origin, now: datetime) -> b
             return False
         login(request, user, backend=_BACKEND)
         sessions.begin_local(request, origin, now, Door.GLASS)
-        _record(Kind.BREAK_GLASS_LINK_USED, user, now=now, actor=user, actor_id=user.pk, ip=origin.ip)
+        _record(Kind.BREAK_GLASS_LINK_USED, user, now, Actor(str(user), str(user.pk), origin.ip))
     return True
 
 
 def note_sign_in(user: User, *, now: datetime, ip: str | None) -> None:
     """Write down that a break-glass administrator has come in at the local door, in the caller's transaction."""
     if user.is_break_glass:
-        _record(Kind.BREAK_GLASS_SIGN_IN, user, now=now, actor=user, actor_id=user.pk, ip=ip)
+        _record(Kind.BREAK_GLASS_SIGN_IN, user, now, Actor(str(user), str(user.pk), ip))
 
 
 def recent(now: datetime) -> QuerySet[Event]:
@@ -100,7 +100,8 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _record(kind: Kind, user: User, *, now: datetime, actor: object, actor_id: object, ip: str | None) -> None:
+def _record(kind: Kind, user: User, now: datetime, actor: Actor) -> None:
     record(
-        kind, now=now, actor=actor, actor_id=actor_id, ip=ip, subject_type="user", subject_id=user.pk, subject=user
+        kind, now=now, actor=actor.label, actor_id=actor.id, ip=actor.ip, subject_type="user", subject_id=user.pk,
+        subject=user,
     )  # fmt: skip

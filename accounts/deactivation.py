@@ -72,7 +72,7 @@ def reactivate(user: User, *, now: datetime, actor: Actor) -> bool:
 
 
 def _locked(user: User) -> User:
-    """The row as it is now, locked until the transaction ends: a session that is being opened for it waits, or is seen."""
+    """The row as it is now, locked until the transaction ends: a session being opened for it waits, or is seen."""
     return User.objects.select_for_update().get(pk=user.pk)
 
 

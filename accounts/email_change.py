@@ -35,7 +35,7 @@ def ask(user: User, address: str) -> None:
 
 
 def read(token: str) -> tuple[User, str] | None:
-    """Whose address a link changes, and to which; None for one that is forged, too old, used, or not allowed any more."""
+    """Whose address a link changes, and to which; None for one that is forged, too old, used, or not allowed now."""
     try:
         pk, epoch, was, address = signing.loads(token, salt=_SALT, max_age=settings.PORTICO_LINK_HOURS * 3600)
     except signing.BadSignature:
@@ -62,5 +62,6 @@ def carry_out(token: str, *, now: datetime, ip: str | None) -> User | None:
             )  # fmt: skip
     except (ValidationError, IntegrityError):
         return None
-    mail.send_soon(mail.letter("notice", before, {"user": user, "what": f"The address of your account is now {address}."}))
+    what = f"The address of your account is now {address}."
+    mail.send_soon(mail.letter("notice", before, {"user": user, "what": what}))
     return user

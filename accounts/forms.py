@@ -78,7 +78,7 @@ class ResetPasswordForm(InOurWords, account.ResetPasswordForm):
 
 
 class UserTokenForm(account.UserTokenForm):
-    """The link in a mail. It is void for somebody whom an identity provider has taken over since, or who is switched off."""
+    """The link in a mail: void for somebody whom an identity provider has taken over since, or who is switched off."""
 
     def clean(self) -> dict[str, Any]:
         """Raises ValidationError for a link that does not open an account of ours."""
@@ -147,10 +147,27 @@ class ActivateTotpForm(Once, totp.ActivateTOTPForm):
     helps = {"code": "The six digits that the app shows now."}
 
 
+class CredentialField(forms.JSONField):
+    """What a browser says about a passkey; Python's parser gives up at JSON that is nested too deeply."""
+
+    widget = forms.HiddenInput
+
+    def to_python(self, value: Any) -> Any:
+        """Raises ValidationError for what is no JSON."""
+        try:
+            return super().to_python(value)
+        except RecursionError:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+
 class Careful(InOurWords):
     """What a browser sends for a passkey is JSON of any shape: whatever the library makes of that, it is a refusal."""
 
     user: User | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["credential"] = CredentialField()
 
     def clean_credential(self) -> Any:
         """Raises ValidationError for anything but a valid answer to our challenge."""

@@ -1,7 +1,7 @@
 """Links by which somebody chooses a password: the invitation to a new account, and the one for a forgotten password.
 
-Both are Django's password reset token: signed, with a time in it, and void once the password has changed, the person has
-signed in, or the account was switched off. Nothing is kept.
+Both are Django's password reset token: signed, with a time in it, and void once the password has changed, the person
+has signed in, or the account was switched off. Nothing is kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Tokens(PasswordResetTokenGenerator):
     """Django's, and void once the account has been switched off, whatever it is afterwards."""
 
-    def _make_hash_value(self, user: User, timestamp: int) -> str:  # type: ignore[override]  # narrower: there is one user model
+    def _make_hash_value(self, user: User, timestamp: int) -> str:
         return f"{super()._make_hash_value(user, timestamp)}{user.epoch}"
 
 
@@ -46,7 +46,8 @@ def invite(user: User, *, now: datetime, actor: object, actor_id: object = "", i
         raise NotInvited(f"{user} has a password already.")
     mail.send_now(mail.letter("invitation", user.email, {"user": user, "link": password_link(user)}))
     record(
-        Kind.INVITED, now=now, actor=actor, actor_id=actor_id, subject_type="user", subject_id=user.pk, subject=user, ip=ip
+        Kind.INVITED, now=now, actor=actor, actor_id=actor_id, subject_type="user", subject_id=user.pk, subject=user,
+        ip=ip,
     )  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def answer_forgotten(address: str) -> None:
     """
     user = User.objects.filter(email_key=addresses.key(address)).first()
     entitled = user is not None and user.is_active and user.has_local_password
-    to = user or User(email=address, password="!")
+    to = user or User(email=address, password="!")  # noqa: S106 - a mark, no password
     letter = mail.letter("password_reset", to.email, {"user": to, "link": password_link(to)})
     if entitled:
         mail.send_soon(letter)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from smtplib import SMTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
-
-if TYPE_CHECKING:
-    from accounts.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +46,6 @@ def settle() -> None:
 def link(path: str) -> str:
     """The address of a page, for a mail: from the configured base URL, never from a request."""
     return f"{settings.PORTICO_BASE_URL}{path}"
-
-
 
 
 def _send(message: EmailMessage) -> None:

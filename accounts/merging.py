@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Describe = Callable[[User], list[str]]
     Move = Callable[[User, User], int]
 
+_RIGHTS = ("is_staff", "is_superuser", "is_break_glass")
 _moves: dict[str, tuple[Describe, Move]] = {}
 
 
@@ -40,8 +41,9 @@ class Moving:
 
 
 def on_merge(what: str, describe: Describe, move: Move) -> None:
-    """Register something that moves: `describe(gone)` lists it in words, `move(gone, keep)` moves it in the caller's
-    transaction and returns how many. Called from `AppConfig.ready`.
+    """Register something that moves with a person. Called from `AppConfig.ready`.
+
+    `describe(gone)` lists it in words; `move(gone, keep)` moves it in the caller's transaction and returns how many.
     """
     _moves[what] = describe, move
 
@@ -54,7 +56,7 @@ def check(gone: User, keep: User) -> None:
         raise MergeRefused(f"{gone} is switched off{f': {gone.inactive_because}' if gone.inactive_because else ''}.")
     if not keep.is_active:
         raise MergeRefused(f"{keep} is switched off. Merge into an account that its person can use.")
-    if (gone.is_staff, gone.is_superuser) > (keep.is_staff, keep.is_superuser):
+    if any(getattr(gone, right) and not getattr(keep, right) for right in _RIGHTS):
         raise MergeRefused(f"{gone} has rights in this administration that {keep} has not. Settle those first.")
 
 
@@ -72,7 +74,8 @@ def merge(gone: User, keep: User, *, now: datetime, actor: Actor) -> dict[str, i
     """
     with transaction.atomic():
         # Locked in one order: two that merge the same pair the other way round must not wait for one another.
-        rows = {row.pk: row for row in User.objects.select_for_update().filter(pk__in=[gone.pk, keep.pk]).order_by("pk")}
+        both = User.objects.select_for_update().filter(pk__in=[gone.pk, keep.pk]).order_by("pk")
+        rows = {row.pk: row for row in both}
         if not {gone.pk, keep.pk} <= rows.keys():
             raise MergeRefused("One of the two accounts does not exist any more.")
         gone, keep = rows[gone.pk], rows[keep.pk]

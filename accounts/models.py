@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def validate_address(value: str) -> None:
     """Model and form validator: the strict form that identity providers' addresses are held to as well."""
     if not addresses.is_address(value):
-        raise ValidationError("Enter a plain e-mail address (ASCII letters, no blanks): name@example.com.", code="email")
+        raise ValidationError(
+            "Enter a plain e-mail address (ASCII letters, no blanks): name@example.com.", code="email"
+        )
 
 
 class UserManager(BaseUserManager["User"]):
@@ -112,8 +114,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def has_local_password(self) -> bool:
-        """Whether the password form lets this person in: a local account, or a member of staff who has a password for
-        the day that the identity provider is down.
+        """Whether the password form lets this person in.
+
+        A local account, or a member of staff who has a password for the day that the identity provider is down.
         """
         return self.has_usable_password() and (self.is_staff or not self.sso_label)
 

@@ -23,7 +23,7 @@ class Origin:
 
     @classmethod
     def of(cls, request: HttpRequest) -> Origin:
-        """Read both from a request; X-Forwarded-For counts only as far as PORTICO_PROXY_HOPS proxies of ours wrote it."""
+        """Read both from a request; X-Forwarded-For counts as far as PORTICO_PROXY_HOPS proxies of ours wrote it."""
         address = request.META.get("REMOTE_ADDR", "")
         if hops := settings.PORTICO_PROXY_HOPS:
             forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import logging
+import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.cache import cache
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
     from accounts.models import User
 
+logger = logging.getLogger(__name__)
+
 # A code is valid in its own step and, with the tolerance, in those around it.
 _CODE_LIFE_S = 30 * (2 * settings.MFA_TOTP_TOLERANCE + 1)
 
@@ -28,7 +33,7 @@ _CODE_LIFE_S = 30 * (2 * settings.MFA_TOTP_TOLERANCE + 1)
 def has_one(user: User) -> bool:
     """Whether this person has a second factor that a sign-in by password asks for."""
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-    return Authenticator.objects.filter(user_id=user.pk, type__in=kinds).exists()
+    return bool(Authenticator.objects.filter(user_id=user.pk, type__in=kinds).exists())
 
 
 def remove_all(user: User) -> int:
@@ -59,15 +64,26 @@ def use_up(user: User, code: str) -> bool:
 class SecondFactorAdapter(DefaultMFAAdapter):
     """Where the answer is ours: secrets are encrypted at rest, and nothing comes from the Host header."""
 
-    error_messages = DefaultMFAAdapter.error_messages | {"incorrect_code": "That code is not right, or was used before."}
+    error_messages = DefaultMFAAdapter.error_messages | {
+        "incorrect_code": "That code is not right, or was used before.",
+        "cannot_generate_recovery_codes": "Recovery codes stand in for an app or a passkey: set up one of those first.",
+    }
 
     def encrypt(self, text: str) -> str:
         """A Fernet token of the secret."""
         return _cipher().encrypt(text.encode()).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        """The secret again. Raises cryptography's InvalidToken if its key is gone."""
-        return _cipher().decrypt(encrypted_text.encode()).decode()
+        """The secret again. If its key is gone: one that nobody knows, so that no code matches and pages still open."""
+        try:
+            return _cipher().decrypt(encrypted_text.encode()).decode()
+        except InvalidToken:
+            logger.exception("A second factor cannot be opened: a key is missing in PORTICO_ENCRYPTION_KEYS")
+            return base64.b32encode(secrets.token_bytes(20)).decode()
+
+    def generate_authenticator_name(self, user: User, type: str) -> str:  # noqa: A002 - allauth's signature
+        """What a new passkey is called if its owner does not say."""
+        return f"Passkey {Authenticator.objects.filter(user_id=user.pk, type=type).count() + 1}"
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """The relying party of passkeys (WebAuthn 5.4.2): the host name of the base URL."""
@@ -86,17 +102,22 @@ def passkeys_work() -> bool:
 
 
 def encrypt_anew() -> int:
-    """Encrypt every secret under the first of PORTICO_ENCRYPTION_KEYS, in the caller's transaction; returns how many."""
-    changed = 0
+    """Encrypt every secret under the first of the keys, in the caller's transaction; returns how many there are.
+
+    Those that no key opens are left as they are.
+    """
+    cipher, changed = _cipher(), 0
     for authenticator in Authenticator.objects.select_for_update().exclude(type=Authenticator.Type.WEBAUTHN):
         for name in {"secret", "seed"} & authenticator.data.keys():
-            authenticator.data[name] = _cipher().rotate(authenticator.data[name].encode()).decode()
-            authenticator.save(update_fields=["data"])
-            changed += 1
+            with contextlib.suppress(InvalidToken):
+                authenticator.data[name] = cipher.rotate(authenticator.data[name].encode()).decode()
+                authenticator.save(update_fields=["data"])
+                changed += 1
     return changed
 
 
 def _cipher() -> MultiFernet:
-    """The configured keys, then one made of the secret key: there is always one, and setting the first loses nothing."""
+    """PORTICO_ENCRYPTION_KEYS, then one made of the secret key: there is always one, and adding one loses nothing."""
     of_secret_key = hashlib.sha256(b"portico.second_factor:" + settings.SECRET_KEY.encode()).digest()
-    return MultiFernet([Fernet(key) for key in (*settings.PORTICO_ENCRYPTION_KEYS, base64.urlsafe_b64encode(of_secret_key))])
+    keys = [Fernet(key) for key in settings.PORTICO_ENCRYPTION_KEYS]
+    return MultiFernet([*keys, Fernet(base64.urlsafe_b64encode(of_secret_key))])

@@ -62,7 +62,15 @@ class SessionStore(DatabaseStore):
 
     def _validate_session_key(self, key: str | None) -> bool:
         """Django's hook for what a cookie may hold; its own lets a NUL through, at which PostgreSQL fails."""
-        return bool(key) and _KEY.fullmatch(key) is not None
+        return _KEY.fullmatch(key or "") is not None
+
+    def _get_session_from_db(self) -> Session | None:
+        """Django's hook for reading a row: one that waits to be adopted is nobody's yet, whoever brings its key."""
+        row: Session | None = super()._get_session_from_db()  # type: ignore[misc]  # its types leave it out
+        if row is not None and row.adopted_at is None:
+            self._session_key = None
+            return None
+        return row
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
@@ -98,8 +106,9 @@ def open_session(  # noqa: PLR0913 - what a login knows, all keyword-only
 ) -> str:
     """Make a session for the user with a fresh key that no browser holds yet, and return the key.
 
-    `label` names the identity provider that vouched. It runs out after `HANDOVER` unless a browser adopts it, and then at `expires`. `target` is a path on this site to
-    go to afterwards; `solicited` says whether this browser asked for the login. One INSERT, in the caller's transaction.
+    `label` names the identity provider that vouched. It runs out after `HANDOVER` unless a browser adopts it, and then
+    at `expires`. `target` is a path on this site to go to afterwards; `solicited` says whether this browser asked for
+    the login. One INSERT, in the caller's transaction.
     """
     store = SessionStore()
     # 160 random bits: the primary key would catch a collision, nobody needs to look for one first.
@@ -179,7 +188,8 @@ def adopt(request: HttpRequest, waiting: Waiting, now: datetime) -> bool:
     if not _ADOPT.run(key=waiting.key, now=now, expires=waiting.expires):
         return False
     if request.session.session_key:
-        Session.objects.filter(session_key=request.session.session_key).delete()
+        # By the row, not by a query, which would put a transaction of its own around the one statement.
+        Session(pk=request.session.session_key).delete()
     # The middleware must neither save the replaced session again nor delete the cookie that `set_cookie` sets.
     request.session = SessionStore(waiting.key)
     request.user = waiting.user
@@ -202,7 +212,7 @@ def set_cookie(response: HttpResponse, waiting: Waiting, now: datetime) -> None:
         domain=settings.SESSION_COOKIE_DOMAIN,
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=settings.SESSION_COOKIE_HTTPONLY,
-        samesite=settings.SESSION_COOKIE_SAMESITE,
+        samesite="Lax",
     )
 
 

@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Event(models.Model):
-    """One thing that happened. The database refuses UPDATE and DELETE; only retention may delete (see the migration)."""
+    """One thing that happened. The database refuses UPDATE and DELETE; only retention may delete (see migrations)."""
 
     at = models.DateTimeField(db_index=True)
     kind = models.CharField(max_length=64, db_index=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Expression, Model
-from django.db.models.query import get_related_populators
+from django.db.models import query as django_query
 from django.db.models.sql import UpdateQuery
 from psycopg import RawCursor
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from django.db.models import Field, QuerySet
 
 _Row = TypeVar("_Row", bound=Model)
+# Its stubs are of a later Django, whose function wants one argument more.
+populators_of: Any = django_query.get_related_populators
 
 
 class Given(Expression):
@@ -44,7 +46,8 @@ class Given(Expression):
 def _execute(sql: str, values: list[Any]) -> CursorWrapper:
     """Run one statement in Django's wrapping, on a cursor whose statements the server prepares when they come often.
 
-    Django offers prepared statements for all that it sends or for none, and some of what the ORM sends does not suit them.
+    Django offers prepared statements for all that it sends or for none, and some of what the ORM sends does not suit
+    them. In its log of queries one that is prepared has no text.
     """
     database = cast("Any", connections[DEFAULT_DB_ALIAS])
     database.ensure_connection()
@@ -76,7 +79,7 @@ class Select(Generic[_Row]):
         info, select = compiler.klass_info, compiler.select
         begin, end = info["select_fields"][0], info["select_fields"][-1] + 1
         names = [column.target.attname for column, _sql, _alias in select[begin:end]]
-        populators = get_related_populators(info, select, connection.alias)  # type: ignore[call-arg]  # of a later Django
+        populators = populators_of(info, select, connection.alias)
         converters = compiler.get_converters([column for column, _sql, _alias in select])
 
         def read(row: tuple[Any, ...]) -> _Row:

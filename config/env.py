@@ -11,12 +11,14 @@ import ipaddress
 import os
 import re
 import secrets
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
@@ -110,9 +112,7 @@ def base_url(name: str, default: str) -> str:
         raise ImproperlyConfigured(f"{name} is not a URL ({error}): {raw!r}.") from None
     origin = f"{parts.scheme}://{parts.netloc}"
     if value != origin or not host or "@" in parts.netloc or port == 0:
-        raise ImproperlyConfigured(
-            f"{name} must be scheme://host[:port] and nothing more (no path), but is {raw!r}."
-        )
+        raise ImproperlyConfigured(f"{name} must be scheme://host[:port] and nothing more (no path), but is {raw!r}.")
     if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK_HOSTS):
         raise ImproperlyConfigured(f"{name} must begin with https:// (http only on a loopback host), but is {raw!r}.")
     return origin.lower()

@@ -18,5 +18,8 @@ limit_request_line = 8190
 accesslog = None
 loglevel = "warning"
 graceful_timeout = 10
+# Of the headers that a proxy may set the environment by, none: SCRIPT_NAME would move every URL of ours, and whoever
+# reaches this port from loopback may send it.
+forwarder_headers = ""
 # The workers' heartbeat is a file: kept in memory where there is such a place, so that a slow disk stops nobody.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes an unnamed file there

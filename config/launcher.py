@@ -43,7 +43,17 @@ MAX_SOCKET_PATH = 103
 PRIVATE = 0o700
 # What Portico keeps in its data folder.
 OURS = frozenset(
-    {"postgres", "postgres.new", "postgres.lease", "postgres.lock", "database_url", "secret_key", "mail", "demo", "test"}
+    {
+        "postgres",
+        "postgres.new",
+        "postgres.lease",
+        "postgres.lock",
+        "database_url",
+        "secret_key",
+        "mail",
+        "demo",
+        "test",
+    }
 )
 # Faster, and able to lose everything in a crash: for servers that are thrown away.
 THROW_AWAY = (

@@ -1,4 +1,4 @@
-"""Settings of Portico, all in one file; what differs between machines comes from the environment through `config.env`."""
+"""Settings of Portico, all in one file; what differs between machines is read by `config.env`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,21 @@ PORTICO_DNS_SERVERS = env.addresses("PORTICO_DNS_SERVERS")
 PORTICO_BREAK_GLASS_PROOF_DAYS = env.integer("PORTICO_BREAK_GLASS_PROOF_DAYS", 7, at_least=1, at_most=90)
 PORTICO_SENDS_HSTS = env.flag("PORTICO_HSTS", default=PORTICO_BASE_URL.startswith("https://"))
 
-SECRET_KEY = env.text("PORTICO_SECRET_KEY") if PRODUCTION else env.text(
-    "PORTICO_SECRET_KEY", env.kept_secret(DATA_DIR / "secret_key")
+SECRET_KEY = (
+    env.text("PORTICO_SECRET_KEY")
+    if PRODUCTION
+    else env.text("PORTICO_SECRET_KEY", env.kept_secret(DATA_DIR / "secret_key"))
 )
-# Fernet keys, comma-separated: the first encrypts the private keys of ours that the database keeps, all of them decrypt.
+# Fernet keys, comma-separated: the first encrypts the private keys that the database keeps, all of them decrypt.
 PORTICO_ENCRYPTION_KEYS = env.fernet_keys("PORTICO_ENCRYPTION_KEYS")
 # Loopback names stay allowed for health checks; nothing is ever derived from the Host header.
-ALLOWED_HOSTS = [urlsplit(PORTICO_BASE_URL).hostname or "", "127.0.0.1", "localhost", "[::1]", *env.words("PORTICO_ALLOWED_HOSTS")]
+ALLOWED_HOSTS = [
+    urlsplit(PORTICO_BASE_URL).hostname or "",
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+    *env.words("PORTICO_ALLOWED_HOSTS"),
+]
 CSRF_TRUSTED_ORIGINS = [PORTICO_BASE_URL]
 
 INSTALLED_APPS = [
@@ -98,8 +106,8 @@ DATABASES = {
         env.text("DATABASE_URL"), engine="django.db.backends.postgresql", conn_max_age=60, conn_health_checks=False
     )
 }
-# What a sign-in asks again and again is planned once per connection (audit/statements.py). A pooler that hands connections
-# round between transactions must know about prepared statements: PgBouncer does from 1.22 on.
+# What a sign-in asks again and again is planned once per connection (audit/statements.py). A pooler that hands
+# connections round between transactions must know about prepared statements: PgBouncer does from 1.22 on.
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 2)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -120,7 +128,7 @@ PASSWORD_RESET_TIMEOUT = PORTICO_LINK_HOURS * 3600
 # Whether staff who signed in by password must have a second factor before the administration opens to them.
 PORTICO_STAFF_SECOND_FACTOR = env.flag("PORTICO_STAFF_SECOND_FACTOR", default=PRODUCTION)
 
-# Local accounts: django-allauth (docs/decisions/0011). The user's own row is the truth about the address, so that its
+# Local accounts: django-allauth (docs/decisions/0012). The user's own row is the truth about the address, so that its
 # table of addresses stays empty and signing in verifies none; changing an address does (accounts/email_change.py).
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

@@ -41,7 +41,8 @@ _STATIC = {"portal.css": "text/css; charset=utf-8", "send.js": "text/javascript;
 _ENGINE = Engine(dirs=[str(_HERE / "templates")])
 # Pages send forms to the service provider, whose origin is added; all else stays here.
 _POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action"
+    "default-src 'none'; img-src data:; style-src 'self'; script-src 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'; form-action"
 )
 
 

@@ -1,4 +1,7 @@
-"""What the demo starts with: an administrator and its identity provider. Made once, then left as people left it."""
+"""What the demo starts with: an administrator, an identity provider, some people.
+
+Made once, then left as people left it.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from django.db import transaction
 
 from accounts import addresses
 from accounts.actors import Actor
+from accounts.deactivation import deactivate
 from accounts.models import User
 from demo.idp import NAME, SLUG
-from saml_sp import configuration, keys
+from saml_sp import configuration, keys, moving
 from saml_sp.models import IdentityProvider, SpKeyPair
 
 if TYPE_CHECKING:
@@ -54,6 +58,18 @@ def _seed_provider(provider: DemoProvider, now: datetime) -> None:
     configuration.import_metadata(idp, provider.metadata_xml(), now=now, actor=actor)
     if made:
         configuration.enable(idp, now=now, actor=actor)
+        _seed_people(idp, now, actor)
+
+
+def _seed_people(idp: IdentityProvider, now: datetime, actor: Actor) -> None:
+    """One of each kind, for the list in the administration: local, staff, of the identity provider, switched off."""
+    make = User.objects.create_user
+    make("lena.hall@portico.example", first_name="Lena", last_name="Hall")
+    make("stan.ward@portico.example", first_name="Stan", last_name="Ward", is_staff=True)
+    expected = make("mila.next@customer.example", first_name="Mila", last_name="Next")
+    moving.assign(expected, idp, now=now, actor=actor)
+    parted = make("dean.parted@customer.example", first_name="Dean", last_name="Parted")
+    deactivate(parted, now=now, actor=actor, because="has left the company")
 
 
 def _seed_key_pair(now: datetime) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from allauth.account import urls as account_urls
@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 
     from accounts.models import User
 
-    View = Callable[Concatenate[HttpRequest, P], HttpResponse]
-
-P = ParamSpec("P")
+    View = Callable[..., HttpResponse]
 
 
 class For(StrEnum):
@@ -89,14 +87,14 @@ def offered(patterns: Sequence[URLPattern | URLResolver]) -> list[URLPattern | U
     return found
 
 
-def for_local_people(view: View[P], *, second_factors: bool = False) -> View[P]:
+def for_local_people(view: View, *, second_factors: bool = False) -> View:
     """Show somebody whom an identity provider manages who that is, instead of the page, whatever the method.
 
     On the pages of second factors it also tells the template of a member of staff who owes one.
     """
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.user.is_authenticated and request.user.is_managed:
             return managed(request, request.user)
         response = view(request, *args, **kwargs)
@@ -133,11 +131,12 @@ def to_sign_in(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def change_email(request: HttpRequest) -> HttpResponse:
-    """Ask for another address, which then gets a link. An identity provider that vouches keeps the address, of staff too."""
+    """Ask for another address, which then gets a link. An identity provider keeps those that it vouches for."""
     user = request.user
     if not user.is_authenticated or user.sso_label:
         return managed(request, user)  # type: ignore[arg-type]  # login_required: it is one of ours
-    return _change_email(request)
+    answer: HttpResponse = _change_email(request)
+    return answer
 
 
 @reauthentication_required(app="allauth.account")  # type: ignore[untyped-decorator]  # allauth ships no types
@@ -161,7 +160,8 @@ def confirm_email(request: HttpRequest, token: str) -> HttpResponse:
     if request.method == "POST" and found:
         changed = email_change.carry_out(token, now=timezone.now(), ip=Origin.of(request).ip)
         return render(request, "account/email_changed.html", {"changed": changed}, status=200 if changed else 409)
-    return render(request, "account/email_confirm.html", {"address": found[1] if found else ""}, status=200 if found else 404)
+    address = found[1] if found else ""
+    return render(request, "account/email_confirm.html", {"address": address}, status=200 if found else 404)
 
 
 @require_POST

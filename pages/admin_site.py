@@ -12,7 +12,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import second_factor
+from accounts import break_glass, second_factor
+from audit.kinds import Kind
 from pages import views
 from pages.context import PRODUCT
 from saml_sp.models import Outcome, SignInAttempt
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from django.template.response import TemplateResponse
 
 RECENT = timedelta(hours=24)
+MOST_SHOWN = 20
+GLASS = {
+    Kind.BREAK_GLASS_LINK_MADE: "a link was made on the server, to sign in as",
+    Kind.BREAK_GLASS_LINK_USED: "such a link was used, to sign in as",
+    Kind.BREAK_GLASS_SIGN_IN: "a break-glass administrator signed in,",
+}
 
 
 class PorticoAdminSite(AdminSite):
@@ -36,18 +43,23 @@ class PorticoAdminSite(AdminSite):
     enable_nav_sidebar = False
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """The start page, with how many sign-ins were refused of late: one counted query, on an index."""
+        """The start page, with how many sign-ins were refused of late, and whether the glass was broken this week.
+
+        One query each, on an index.
+        """
         refused = None
         if request.user.has_perm("saml_sp.view_signinattempt"):
             since = timezone.now() - RECENT
             refused = SignInAttempt.objects.filter(outcome=Outcome.REFUSED, at__gte=since).count()
-        return super().index(request, {**(extra_context or {}), "refused_recently": refused})
+        glass = break_glass.recent(timezone.now())[:MOST_SHOWN] if request.user.has_perm("audit.view_event") else ()
+        context = {"refused_recently": refused, "broken_glass": [(event, GLASS[Kind(event.kind)]) for event in glass]}
+        return super().index(request, (extra_context or {}) | context)
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff, and with a second factor where one is asked for and no identity provider has seen to it."""
         return super().has_permission(request) and not second_factor.is_owed(request)
 
-    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002 - Django's signature; its own returns a template
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002 - Django's signature
         """To the local door of the sign-in page, or to setting up a second factor. Who may not come in is told so."""
         target = local_path(request.GET.get("next", "")) or reverse("admin:index")
         if not request.user.is_authenticated:

@@ -33,7 +33,7 @@ class NewPersonForm(NewUserBase):
 
     provider = provider_field(
         "Local account: the address of a domain that is verified for an identity provider becomes an account of that "
-        "one all the same, unless it is a break-glass administrator’s. An identity provider: its next sign-in with this "
+        "one all the same, except for a break-glass administrator. An identity provider: its next sign-in with this "
         "address is this person, and no password or mail is needed."
     )
     usable_password = forms.ChoiceField(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from smtplib import SMTPException
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
@@ -22,6 +21,9 @@ from saml_sp.models import EmailDomain, IdentityProvider
 from saml_sp.protocol.errors import ConfigurationRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
     from django.contrib.admin import AdminSite
     from django.http import HttpRequest
 
@@ -35,10 +37,11 @@ def page_of(person: User) -> str:
 
 def invite(request: HttpRequest, person: User) -> None:
     """Mail somebody the link to choose a password, and say how that went."""
+    if idp := provisioning.manager_of(person.email):
+        messages.warning(request, f"{person} is to sign in through {idp}.")
+        return
     actor = Actor.at(request)
     try:
-        if idp := provisioning.manager_of(person.email):
-            raise invitations.NotInvited(f"{person} is to sign in through {idp}.")
         invitations.invite(person, now=timezone.now(), actor=actor.label, actor_id=actor.id, ip=actor.ip)
     except (invitations.NotInvited, ImproperlyConfigured) as refusal:
         messages.warning(request, str(refusal))
@@ -52,7 +55,9 @@ def hand_over(request: HttpRequest, person: User, idp: IdentityProvider) -> None
     """Say what to tell somebody who is to sign in through an identity provider: nobody mails them."""
     where = moving.where_to_sign_in(idp)
     how = f"at {where}" if where else f"from the portal of {idp}"
-    messages.success(request, f"{person} signs in through {idp}. No mail was sent; tell them to sign in {how}")
+    messages.success(
+        request, f"The account {person} signs in through {idp}. No mail was sent; tell them to sign in {how}"
+    )
 
 
 class PersonPages:
@@ -60,17 +65,22 @@ class PersonPages:
 
     admin_site: AdminSite
     opts: Any
+    has_change_permission: Callable[..., bool]
 
     def get_urls(self) -> list[Any]:
         """The pages, before Django's own."""
         steps = {
-            "provider": self.provider, "deactivate": self.deactivate, "reactivate": self.reactivate, "merge": self.merge,
-        }  # fmt: skip
+            "provider": self.provider,
+            "deactivate": self.deactivate,
+            "reactivate": self.reactivate,
+            "merge": self.merge,
+        }
         own = [
             path(f"<uuid:pk>/{name}/", self.admin_site.admin_view(step), name=f"accounts_user_{name}")
             for name, step in steps.items()
         ]
-        return own + super().get_urls()  # type: ignore[misc]  # mixed into a ModelAdmin
+        rest: list[Any] = super().get_urls()  # type: ignore[misc]  # mixed into a ModelAdmin
+        return own + rest
 
     # --- Who may ---
 
@@ -81,8 +91,8 @@ class PersonPages:
     def may_move(self, request: HttpRequest, person: User) -> bool:
         """Changing who vouches: whoever may change both the account and its identities, and not their own."""
         user = request.user
-        identities = user.has_perm("saml_sp.add_federatedidentity") and user.has_perm("saml_sp.delete_federatedidentity")
-        return identities and user.pk != person.pk and self.has_change_permission(request, person)  # type: ignore[attr-defined,no-any-return]  # a ModelAdmin's
+        identities = user.has_perms(("saml_sp.add_federatedidentity", "saml_sp.delete_federatedidentity"))
+        return identities and user.pk != person.pk and self.has_change_permission(request, person)
 
     def _person(self, request: HttpRequest, pk: UUID, *, rights: bool) -> User:
         person = User.objects.filter(pk=pk).first()
@@ -92,13 +102,11 @@ class PersonPages:
             raise PermissionDenied
         return person
 
-    def _page(
-        self, request: HttpRequest, name: str, title: str, person: User, status: int = 200, **context: Any
-    ) -> HttpResponse:
+    def _page(self, request: HttpRequest, name: str, title: str, person: User, **context: Any) -> HttpResponse:
         facts = {
             **self.admin_site.each_context(request), "opts": self.opts, "original": person, "title": title, **context,
         }  # fmt: skip
-        return render(request, f"admin/accounts/user/{name}.html", facts, status=status)
+        return render(request, f"admin/accounts/user/{name}.html", facts)
 
     # --- Authentication provider ---
 
@@ -112,6 +120,11 @@ class PersonPages:
         if not form.is_bound or not form.is_valid():
             return self._page(request, "provider", title, person, form=form, current=current)
         chosen: IdentityProvider | None = form.cleaned_data["provider"]
+        try:
+            moving.check(person, chosen, form.cleaned_data["email"])
+        except ConfigurationRefused as refusal:
+            form.add_error("provider", str(refusal))
+            return self._page(request, "provider", title, person, form=form, current=current)
         was = str(current.pk) if current else LOCAL
         # Done only if this page said so about the account as it is now.
         if request.POST.get("confirm") != "yes" or request.POST.get("was") != was:
@@ -132,7 +145,7 @@ class PersonPages:
         now, actor = timezone.now(), Actor.at(request)
         if idp is None:
             moving.make_local(person, now=now, actor=actor)
-            messages.success(request, f"{person} has a local account now.")
+            messages.success(request, f"The account {person} is local now.")
             invite(request, person)
         else:
             moving.assign(person, idp, now=now, actor=actor, email=email)
@@ -148,7 +161,7 @@ class PersonPages:
             return self._page(request, "deactivate", f"Switch {person} off", person, form=form)
         because = form.cleaned_data["because"]
         ended = deactivation.deactivate(person, now=timezone.now(), actor=Actor.at(request), because=because)
-        messages.success(request, f"{person} is switched off; {ended.get('sessions', 0)} session(s) ended.")
+        messages.success(request, f"The account {person} is switched off; {ended.get('sessions', 0)} session(s) ended.")
         return HttpResponseRedirect(page_of(person))
 
     def reactivate(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -157,9 +170,9 @@ class PersonPages:
         if request.method != "POST":
             return self._page(request, "reactivate", f"Switch {person} on", person)
         if deactivation.reactivate(person, now=timezone.now(), actor=Actor.at(request)):
-            messages.success(request, f"{person} may sign in again.")
+            messages.success(request, f"The account {person} is switched on.")
         else:
-            messages.info(request, f"{person} was on already.")
+            messages.info(request, f"The account {person} was on already.")
         return HttpResponseRedirect(page_of(person))
 
     # --- Merging ---
@@ -173,8 +186,8 @@ class PersonPages:
             return self._page(request, "merge", title, gone, form=form)
         keep: User = form.cleaned_data["into"]
         if keep.pk == request.user.pk:
-            # Nobody gives their own account another way in.
-            raise PermissionDenied
+            form.add_error("into", "That is your own account: another superuser has to do this.")
+            return self._page(request, "merge", title, gone, form=form)
         try:
             if request.POST.get("confirm") != "yes":
                 found = merging.preview(gone, keep)
@@ -183,5 +196,5 @@ class PersonPages:
         except merging.MergeRefused as refusal:
             form.add_error("into", str(refusal))
             return self._page(request, "merge", title, gone, form=form)
-        messages.success(request, f"{gone} was merged into {keep}, and is switched off.")
+        messages.success(request, f"The account {gone} was merged into {keep}, and is switched off.")
         return HttpResponseRedirect(page_of(keep))

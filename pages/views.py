@@ -112,19 +112,28 @@ def by_password(request: HttpRequest) -> HttpResponse:
             return limited  # type: ignore[no-any-return]  # allauth ships no types
         if form.is_valid():
             return form.enter(target or reverse("landing"))
-    idp = provisioning.manager_of(form.cleaned_data.get("username", "")) if form.is_bound else None
+    found = provisioning.way_in(form.cleaned_data.get("username", "")) if form.is_bound else None
+    led_to = found and door(found.idp, target)
+    if led_to and led_to.login_url and form.address_alone:
+        return render(request, "pages/lead.html", {"door": led_to})
     context = {
         "form": form,
         "passwords_restricted": policy.is_restricted(),
         "target": target,
         "passkeys_work": second_factor.passkeys_work(),
-        "managed_by": idp and Door(str(idp), login_address(idp, target) if idp.sp_initiated else "", idp.portal_url),
+        "led_to": led_to,
+        "by_domain": found and found.by_domain,
         "providers": [
             Door(str(row), login_address(row, target), row.portal_url, logo_address(row))
             for row in IdentityProvider.objects.on_sign_in_page()
         ],
     }
     return render(request, "pages/sign_in.html", context)
+
+
+def door(idp: IdentityProvider, target: str | None) -> Door:
+    """The way through one identity provider, by this site or by its portal."""
+    return Door(str(idp), login_address(idp, target) if idp.sp_initiated else "", idp.portal_url)
 
 
 def login_address(idp: IdentityProvider, target: str | None) -> str:

@@ -6,15 +6,18 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Max
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
+from django.views.decorators.http import require_POST
 
 from accounts.actors import Actor
+from accounts.models import User
 from audit.admin import ReadOnly
-from saml_sp import configuration, domain_admin, key_admin  # noqa: F401 - importing registers their pages
+from saml_sp import configuration, domain_admin, key_admin, moving  # noqa: F401 - importing registers their pages
 from saml_sp.domain_admin import copyable
 from saml_sp.forms import CertificateForm, CertificateFormSet, IdentityProviderForm, PendingIdentityForm
 from saml_sp.models import FederatedIdentity, IdentityProvider, IdpCertificate, SignInAttempt
@@ -133,11 +136,32 @@ class IdentityProviderAdmin(_IdpAdmin):
             ),
             ("Policy", {"fields": ("jit", "idp_initiated", "sp_initiated", "tolerance_s", "session_hours")}),
             (
+                "Who is who",
+                {
+                    "fields": ("subject_attribute", "email_domains"),
+                    "description": format_html(
+                        "A person is known by the subject that the identity provider gives them: the NameID, or the "
+                        "<strong>stable subject attribute</strong> named here, with exactly one value. It is needed "
+                        "where NameIDs are transient, and better where a NameID is an e-mail address, for those change "
+                        "hands. An address that comes with another subject than before is refused "
+                        "(<code>subject_changed</code>): so everybody will be who signed in before you change the "
+                        'attribute, until you <strong>rebind</strong> their identities: the <a href="{}">page of '
+                        "an identity</a> does that, and says more.",
+                        reverse("admin:saml_sp_federatedidentity_changelist") + f"?idp__id__exact={obj.pk}",
+                    ),
+                },
+            ),
+            (
                 "Sign-in from this site",
                 {
                     "fields": (
-                        "is_default", "show_on_sign_in", "sign_requests", "sign_metadata", "name_id_format",
-                        "force_authn", "authn_contexts",
+                        "is_default",
+                        "show_on_sign_in",
+                        "sign_requests",
+                        "sign_metadata",
+                        "name_id_format",
+                        "force_authn",
+                        "authn_contexts",
                     )
                 },
             ),
@@ -147,7 +171,7 @@ class IdentityProviderAdmin(_IdpAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: IdentityProvider | None = None) -> Any:  # noqa: ARG002 - Django's signature
         """The slug never changes."""
-        return () if obj is None else ("slug", *self._ours)
+        return () if obj is None else ("slug", *self._ours, "email_domains")
 
     def get_inlines(self, request: HttpRequest, obj: IdentityProvider | None) -> Any:  # noqa: ARG002 - Django's signature
         """Certificates by hand belong to the page that follows."""
@@ -177,6 +201,17 @@ class IdentityProviderAdmin(_IdpAdmin):
     def _with_names(value: str, names: str) -> SafeString:
         return format_html('{}<span class="also-called">Also called: {}.</span>', copyable(value), names)
 
+    @admin.display(description="E-mail domains")
+    def email_domains(self, idp: IdentityProvider) -> SafeString:
+        """Its claims, each a link to the page where it is verified, and one to make another."""
+        claims = format_html_join(
+            "",
+            '<li><a href="{}">{}</a></li>',
+            ((reverse("admin:saml_sp_emaildomain_change", args=[row.pk]), row) for row in idp.domains.all()),
+        )
+        another = f"{reverse('admin:saml_sp_emaildomain_add')}?idp={idp.pk}"
+        return format_html('<ul>{}<li><a href="{}">Claim a domain</a></li></ul>', claims, another)
+
     @admin.display(description="Certificate")
     def certificate_status(self, idp: IdentityProvider) -> str | SafeString:
         """How long people can sign in with the certificates that are held."""
@@ -205,7 +240,7 @@ class IdentityProviderAdmin(_IdpAdmin):
         idp, now, actor = form.instance, timezone.now(), Actor.at(request)
         if form.found:
             idp.set_certificates(form.found.certificates)
-            for note in form.found.notes:
+            for note in configuration.notes_on(form.found):
                 self.message_user(request, note, messages.WARNING)
         for place, picture in form.logos.items():
             configuration.set_logo(idp, place, picture)
@@ -272,9 +307,13 @@ class IdentityStateFilter(admin.SimpleListFilter):
 
 @admin.register(FederatedIdentity)
 class FederatedIdentityAdmin(_IdentityAdmin):
-    """Who is who at which identity provider: pending ones are added, none is edited, any can be removed."""
+    """Who is who at which identity provider: pending ones are added, none is edited, any can be removed or rebound.
+
+    An identity of staff is a way into the administration: those are for superusers alone.
+    """
 
     form = PendingIdentityForm
+    change_form_template = "admin/saml_sp/federatedidentity/change_form.html"
     list_display = ("email_key", "idp", "user", "pending", "last_sign_in")
     list_filter = (IdentityStateFilter, "idp")
     list_select_related = ("idp", "user")
@@ -306,6 +345,49 @@ class FederatedIdentityAdmin(_IdentityAdmin):
         """To change one, remove it and add another: then the first sign-in proves it anew."""
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: FederatedIdentity | None = None) -> bool:
+        """As for adding one."""
+        return super().has_delete_permission(request, obj) and (obj is None or _may_open(request, obj.user))
+
+    def may_rebind(self, request: HttpRequest, identity: FederatedIdentity) -> bool:
+        """Whether the button is for this person."""
+        return request.user.has_perm("saml_sp.change_federatedidentity") and _may_open(request, identity.user)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Nobody below a superuser makes a way into an account that has rights here."""
+        if db_field.name == "user" and not request.user.is_superuser:
+            kwargs["queryset"] = User.objects.filter(is_staff=False, is_superuser=False)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def get_urls(self) -> list[Any]:
+        """The button's address."""
+        rebind = self.admin_site.admin_view(require_POST(self.rebind))
+        return [path("<int:pk>/rebind/", rebind, name="saml_sp_federatedidentity_rebind"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """With the button, for whoever may use it."""
+        row = self.get_object(request, object_id)
+        context = {"may_rebind": row is not None and not row.pending and self.may_rebind(request, row)}
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def rebind(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Let the next sign-in say who this is."""
+        identity = FederatedIdentity.objects.select_related("idp", "user").filter(pk=pk).first()
+        if identity is None:
+            raise Http404
+        if not self.may_rebind(request, identity):
+            raise PermissionDenied
+        try:
+            ended = moving.rebind(identity, now=timezone.now(), actor=Actor.at(request))
+        except ConfigurationRefused as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+        else:
+            text = f"The next sign-in from {identity.idp} as {identity.email_key} is {identity.user}."
+            self.message_user(request, f"{text} {ended} session(s) ended.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:saml_sp_federatedidentity_change", args=[pk]))
+
     @admin.display(boolean=True, description="Pending")
     def pending(self, identity: FederatedIdentity) -> bool:
         """Whether the first sign-in is still awaited."""
@@ -322,8 +404,15 @@ class FederatedIdentityAdmin(_IdentityAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[FederatedIdentity]) -> None:
         """Each on its own record."""
-        for identity in queryset.select_related("idp", "user"):
+        rows = list(queryset.select_related("idp", "user"))
+        if not all(_may_open(request, identity.user) for identity in rows):
+            raise PermissionDenied
+        for identity in rows:
             self.delete_model(request, identity)
+
+
+def _may_open(request: HttpRequest, user: User) -> bool:
+    return bool(request.user.is_superuser) or not (user.is_staff or user.is_superuser)
 
 
 class CodeFilter(admin.SimpleListFilter):

@@ -13,7 +13,7 @@ class SamlSpConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, follow sessions that get another key, and register what ends and moves with people."""
+        """Register the system checks, and what follows a session's new key, a switched-off account and a merged one."""
         from accounts import deactivation, merging, sessions  # noqa: PLC0415 - not before the apps are ready
         from saml_sp import checks, logout, moving  # noqa: F401, PLC0415 - importing checks registers them; as above
 

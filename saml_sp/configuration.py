@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from accounts.actors import Actor
 from accounts.models import Session
 from audit.kinds import Kind
 from audit.log import record
+from saml_sp import keys
 from saml_sp.models import IdentityProvider, SamlSession
 from saml_sp.protocol import metadata
 from saml_sp.protocol.errors import ConfigurationRefused
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from accounts.actors import Actor
     from saml_sp.logos import Picture
     from saml_sp.models import FederatedIdentity
     from saml_sp.protocol.metadata import IdpMetadata
@@ -59,6 +60,15 @@ def apply_endpoints(idp: IdentityProvider, found: IdpMetadata) -> None:
     idp.slo_url = found.slo_url
     idp.slo_binding = found.slo_binding.value
     idp.slo_response_url = found.slo_response_url
+    # One that wants requests signed gets them; that another does not ask for it is no reason to stop.
+    idp.sign_requests = idp.sign_requests or found.wants_signed_requests
+
+
+def notes_on(found: IdpMetadata) -> tuple[str, ...]:
+    """What the administrator should know of metadata that was taken: sentences."""
+    if not found.wants_signed_requests or keys.signer() is not None:
+        return found.notes
+    return (*found.notes, "It wants signed requests, but there is no key pair of ours to sign with: generate one.")
 
 
 def certificates_differ(idp: IdentityProvider, found: IdpMetadata) -> bool:
@@ -163,8 +173,10 @@ def unlink(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> int:
 
 def end_sessions(vouched_for: QuerySet[SamlSession]) -> int:
     """End the browser sessions behind these rows, and forget the rows."""
-    ended, _ = Session.objects.filter(session_key__in=vouched_for.values("session_key")).delete()
-    vouched_for.delete()
+    # Locked in the order in which a logout locks them, so that the two cannot wait for each other.
+    keys = list(vouched_for.select_for_update().order_by("pk").values_list("pk", flat=True))
+    ended, _ = Session.objects.filter(session_key__in=keys).delete()
+    SamlSession.objects.filter(pk__in=keys).delete()
     return ended
 
 

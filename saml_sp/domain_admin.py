@@ -105,7 +105,9 @@ class EmailDomainAdmin(_DomainAdmin):
         """The buttons' addresses."""
         steps = {"verify": self.verify, "vouch": self.vouch}
         own = [
-            path(f"<int:pk>/{name}/", self.admin_site.admin_view(require_POST(step)), name=f"saml_sp_emaildomain_{name}")
+            path(
+                f"<int:pk>/{name}/", self.admin_site.admin_view(require_POST(step)), name=f"saml_sp_emaildomain_{name}"
+            )
             for name, step in steps.items()
         ]
         return own + super().get_urls()
@@ -122,11 +124,18 @@ class EmailDomainAdmin(_DomainAdmin):
     def save_model(self, request: HttpRequest, obj: EmailDomain, form: Any, change: bool) -> None:  # noqa: FBT001, ARG002 - Django's signature
         """On record."""
         row = domains.claim(obj.idp, obj.domain, now=timezone.now(), actor=Actor.at(request))
-        obj.pk = row.pk
+        obj.pk, obj.domain = row.pk, row.domain
 
-    def response_add(self, request: HttpRequest, obj: EmailDomain, post_url_continue: str | None = None) -> HttpResponse:  # noqa: ARG002 - Django's signature
+    def response_add(
+        self,
+        request: HttpRequest,
+        obj: EmailDomain,
+        post_url_continue: str | None = None,  # noqa: ARG002 - Django's signature
+    ) -> HttpResponse:
         """On to the page with the DNS record."""
-        self.message_user(request, f"{obj.domain} is claimed. It does not count before it is verified.", messages.SUCCESS)
+        self.message_user(
+            request, f"The domain {obj.domain} is claimed. It does not count before it is verified.", messages.SUCCESS
+        )
         return HttpResponseRedirect(_page(obj.pk))
 
     def delete_model(self, request: HttpRequest, obj: EmailDomain) -> None:
@@ -149,7 +158,7 @@ class EmailDomainAdmin(_DomainAdmin):
         except ConfigurationRefused as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            self.message_user(request, f"{row.domain} belongs to {row.idp} now.", messages.SUCCESS)
+            self.message_user(request, f"The domain {row.domain} belongs to {row.idp} now.", messages.SUCCESS)
         return HttpResponseRedirect(_page(row.pk))
 
     def _may_act(self, request: HttpRequest) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import dns.exception
+import dns.nameserver
 import dns.resolver
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -39,17 +40,17 @@ def claim(idp: IdentityProvider, domain: str, *, now: datetime, actor: Actor) ->
 
     Raises DomainRefused.
     """
-    held = EmailDomain.objects.filter(idp=idp, domain=domain.lower()).first()
-    if held is not None:
-        return held
-    row = EmailDomain(idp=idp, domain=domain.lower(), claimed_at=now)
+    row = EmailDomain(idp=idp, domain=domain, claimed_at=now)
+    try:
+        row.clean_fields()
+    except ValidationError as error:
+        raise DomainRefused(f"“{domain[:253]}” cannot be claimed. {' '.join(error.messages)}") from None
     try:
         with transaction.atomic():
-            row.full_clean()
-            row.save()
+            row.save(force_insert=True)
             _record(Kind.DOMAIN_CLAIMED, row, now=now, actor=actor)
-    except ValidationError as error:
-        raise DomainRefused(" ".join(error.messages)) from None
+    except IntegrityError:
+        return held(idp, domain)
     return row
 
 
@@ -57,32 +58,35 @@ def held(idp: IdentityProvider, domain: str) -> EmailDomain:
     """The claim that exists. Raises DomainRefused."""
     row = EmailDomain.objects.filter(idp=idp, domain=domain.lower()).first()
     if row is None:
-        raise DomainRefused(f"{idp} does not claim {domain[:253]}. Claim it first: idp domain add {idp.slug} {domain[:253]}")
+        raise DomainRefused(
+            f"{idp} does not claim {domain[:253]}. Claim it first: idp domain add {idp.slug} {domain[:253]}"
+        )
     return row
 
 
 def verify(row: EmailDomain, *, now: datetime, actor: Actor) -> None:
     """Look for our token in the domain's DNS; the claim counts from now on if it is there.
 
-    Raises DomainRefused with what was looked for, what was found, and what to do.
+    A claim that counts on somebody's word then counts by its record; without one it goes on as it was. Raises
+    DomainRefused with what was looked for, what was found, and what to do.
     """
     found = look_up(row.record_name)
     if row.record_value not in found:
-        came = "; ".join(value[:100] for value in found[:5]) or "no TXT record"
+        came = "; ".join(_plain(value) for value in found[:5]) or "no TXT record"
         raise DomainRefused(
-            f"{row.domain} is not verified. Expected a TXT record at {row.record_name} with the value "
-            f"{row.record_value}; found {came}. New records can take an hour to be seen."
+            f"The DNS does not show that {row.domain} is theirs. Expected a TXT record at {row.record_name} with the "
+            f"value {row.record_value}; found {came}. New records can take an hour to be seen."
         )
     _count(row, DomainProof.DNS, "", now=now, actor=actor)
 
 
 def look_up(name: str) -> list[str]:
     """The TXT records at a name, each with its parts joined. Raises DomainRefused when the DNS does not answer."""
-    resolver = dns.resolver.Resolver(configure=not settings.PORTICO_DNS_SERVERS)
-    if settings.PORTICO_DNS_SERVERS:
-        resolver.nameservers = [host for host, _port in settings.PORTICO_DNS_SERVERS]
-        resolver.nameserver_ports = dict(settings.PORTICO_DNS_SERVERS)
+    servers = [dns.nameserver.Do53Nameserver(host, port) for host, port in settings.PORTICO_DNS_SERVERS]
     try:
+        resolver = dns.resolver.Resolver(configure=not servers)
+        if servers:
+            resolver.nameservers = servers
         answer = resolver.resolve(f"{name}.", "TXT", lifetime=TIMEOUT)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return []
@@ -91,8 +95,18 @@ def look_up(name: str) -> list[str]:
     return [b"".join(item.strings).decode("ascii", "replace") for item in answer]
 
 
+def _plain(value: str) -> str:
+    """Somebody else's text for a page or a terminal: no control characters, not too long."""
+    return "".join(letter if letter.isprintable() else "�" for letter in value[:100])
+
+
 def vouch(row: EmailDomain, reason: str, *, now: datetime, actor: Actor) -> None:
-    """Let the claim count on an administrator's word, for a reason that stays on record. Raises DomainRefused."""
+    """Let the claim count on an administrator's word, for a reason that stays on record; what counts stays as it is.
+
+    Raises DomainRefused.
+    """
+    if row.verified_at is not None:
+        return
     if not reason.strip():
         raise DomainRefused("Say why you vouch for this domain: the reason stays on record.")
     _count(row, DomainProof.VOUCHED, reason.strip()[:300], now=now, actor=actor)
@@ -102,8 +116,7 @@ def vouch_once(idp: IdentityProvider, domain: str, reason: str, *, now: datetime
     """Claim and vouch in one step; what counts already stays as it is."""
     with transaction.atomic():
         row = claim(idp, domain, now=now, actor=actor)
-        if row.verified_at is None:
-            vouch(row, reason, now=now, actor=actor)
+        vouch(row, reason, now=now, actor=actor)
     return row
 
 
@@ -116,16 +129,20 @@ def release(row: EmailDomain, *, now: datetime, actor: Actor) -> None:
 
 def _count(row: EmailDomain, proof: DomainProof, reason: str, *, now: datetime, actor: Actor) -> None:
     kind = Kind.DOMAIN_VERIFIED if proof is DomainProof.DNS else Kind.DOMAIN_VOUCHED
+    facts = {"verified_at": now, "proof": proof, "reason": reason}
     try:
         with transaction.atomic():
-            row.verified_at, row.proof, row.reason = now, proof, reason
-            row.save(update_fields=["verified_at", "proof", "reason"])
+            if not EmailDomain.objects.filter(pk=row.pk).update(**facts):
+                raise DomainRefused(f"The domain {row.domain} was released a moment ago. Claim it again first.")
+            for name, value in facts.items():
+                setattr(row, name, value)
             _record(kind, row, now=now, actor=actor)
     except IntegrityError:
-        row.refresh_from_db()
-        owner = EmailDomain.objects.verified().select_related("idp").get(domain=row.domain).idp
+        # By name: whoever held it may have released it since.
+        owner = EmailDomain.objects.verified().select_related("idp").filter(domain=row.domain).first()
         raise DomainRefused(
-            f"{row.domain} belongs to {owner} already. One domain has one identity provider: release it there first."
+            f"The domain {row.domain} belongs to {owner.idp if owner else 'another identity provider'} already. "
+            "One domain has one identity provider: release it there first."
         ) from None
 
 

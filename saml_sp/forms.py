@@ -132,6 +132,8 @@ class IdentityProviderForm(_IdpForm):
             if name in self.fields:
                 self.errors.pop(name, None)
                 cleaned[name] = getattr(self.instance, name)
+        if found.wants_signed_requests and "sign_requests" in self.fields:
+            cleaned["sign_requests"] = True
 
     def _check_complete(self, cleaned: dict[str, Any]) -> None:
         """Certificates are looked at by the formset beside this form, which knows what is added and removed."""

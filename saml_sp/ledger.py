@@ -152,7 +152,8 @@ def refuse(attempt: SignInAttempt, refusal: SamlError, assertion: Assertion | No
     attempt.code = refusal.code
     attempt.reason = (type(refusal).__doc__ or "").partition("\n")[0][:300]
     attempt.expected = refusal.expected
-    attempt.received = refusal.received
+    # What came may hold a NUL (in a header, say), and PostgreSQL takes none in a text.
+    attempt.received = refusal.received.replace("\x00", "·")
     attempt.cure = refusal.cure
     if assertion is not None:
         said = _said(assertion)
@@ -181,9 +182,7 @@ def _said(assertion: Assertion) -> dict[str, Any]:
     }
 
 
-def remember_session(
-    *, key: str, idp: IdentityProvider, user: User, assertion: Assertion, expires: datetime
-) -> None:
+def remember_session(*, key: str, idp: IdentityProvider, user: User, assertion: Assertion, expires: datetime) -> None:
     """Keep which browser session this assertion began, for the LogoutRequest that may name it (Profiles 4.4)."""
     name_id = assertion.name_id
     begun = SamlSession(

@@ -66,7 +66,8 @@ DOMAIN = re.compile(r"(?=.{3,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[
 
 def validate_domain(value: str) -> None:
     """A host name with at least one dot, in ASCII."""
-    if not DOMAIN.fullmatch(value.lower()):
+    # Before anything is lowered: some letters of other alphabets become ASCII by that.
+    if not value.isascii() or not DOMAIN.fullmatch(value.lower()):
         raise ValidationError(
             "Enter a domain such as example.com: ASCII letters, digits, hyphens and dots, without @ or *. "
             "Write an internationalised one in its xn-- form.",
@@ -503,6 +504,11 @@ class EmailDomain(models.Model):
         self.domain = self.domain.lower()
         super().save(*args, **kwargs)
 
+    def clean(self) -> None:
+        """In lower case before it is looked for among the others."""
+        super().clean()
+        self.domain = self.domain.lower()
+
     @property
     def record_name(self) -> str:
         """Where the DNS TXT record is looked for."""
@@ -525,7 +531,10 @@ class FederatedIdentity(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="identities")
     subject = models.CharField(max_length=1024, null=True, blank=True, editable=False)  # noqa: DJ001 - null is pending
     subject_attribute = models.CharField(
-        max_length=200, blank=True, editable=False, help_text="The attribute that the subject comes from; empty: NameID."
+        max_length=200,
+        blank=True,
+        editable=False,
+        help_text="The attribute that the subject comes from; empty: NameID.",
     )
     name_id_format = models.CharField(max_length=1024, blank=True, editable=False)
     name_qualifier = models.CharField(max_length=1024, blank=True, editable=False)
@@ -586,7 +595,7 @@ class SignInAttempt(models.Model):
     outcome = models.CharField(max_length=12, choices=Outcome.choices)
     # Only where we asked (SP-initiated): the AuthnRequest's ID, the browser that may bring the answer (digest of its
     # cookie), what was asked for, and until when an answer is taken.
-    request_id = models.CharField("request ID", max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001 - unique where present
+    request_id = models.CharField("request ID", max_length=64, null=True, blank=True, unique=True)
     browser_digest = models.CharField(max_length=64, blank=True, editable=False)
     target = models.CharField(max_length=2048, blank=True, help_text="The page that was asked for.")
     force_authn = models.BooleanField(default=False)

@@ -16,7 +16,7 @@ from accounts.models import User
 from audit.kinds import Kind
 from audit.log import record
 from saml_sp import configuration
-from saml_sp.models import EmailDomain, FederatedIdentity, IdentityProvider, SamlSession
+from saml_sp.models import FederatedIdentity, IdentityProvider, SamlSession
 from saml_sp.protocol.errors import ConfigurationRefused
 
 if TYPE_CHECKING:
@@ -40,17 +40,23 @@ def provider_of(user: User) -> IdentityProvider | None:
     return identity.idp if identity else None
 
 
-def owner_for(user: User) -> IdentityProvider | None:
-    """The identity provider to which a new account of this address belongs: its domain is verified for it.
-
-    None for everybody else, and for break-glass administrators, who must get in when it does not answer.
-    """
-    return None if user.is_break_glass else EmailDomain.objects.owner_of(user.email)
-
-
 def where_to_sign_in(idp: IdentityProvider) -> str:
     """The address to hand to its people; empty where they can only begin at a portal whose address is not known."""
     return idp.login_url if idp.sp_initiated else idp.portal_url
+
+
+def check(user: User, idp: IdentityProvider | None, email: str = "") -> None:
+    """Raises MoveRefused, in words, unless the person can be moved there (None: to a local account)."""
+    if idp is None:
+        if _provider_label(user) == LOCAL:
+            raise MoveRefused(f"{user} has a local account already.")
+        return
+    if user.identities.filter(idp=idp).exists():
+        raise MoveRefused(f"{user} has an identity at {idp} already.")
+    address = addresses.key(email or user.email)
+    taken = FederatedIdentity.objects.select_related("user").filter(idp=idp, email_key=address).first()
+    if taken is not None:
+        raise MoveRefused(f"{address} at {idp} belongs to {taken.user} already. Remove that identity first.")
 
 
 def assign(user: User, idp: IdentityProvider, *, now: datetime, actor: Actor, email: str = "") -> FederatedIdentity:
@@ -64,12 +70,7 @@ def assign(user: User, idp: IdentityProvider, *, now: datetime, actor: Actor, em
         held = _locked(user)
         # Locked as well, so that of two people who are given one address the second is refused in words.
         IdentityProvider.objects.select_for_update().get(pk=idp.pk)
-        if held.identities.filter(idp=idp).exists():
-            raise MoveRefused(f"{held} has an identity at {idp} already.")
-        address = addresses.key(email or held.email)
-        taken = FederatedIdentity.objects.select_related("user").filter(idp=idp, email_key=address).first()
-        if taken is not None:
-            raise MoveRefused(f"{address} at {idp} belongs to {taken.user} already. Remove that identity first.")
+        check(held, idp, email)
         before = _provider_label(held)
         unlinked = _unlink_all(held, now=now, actor=actor)
         if not held.is_break_glass:
@@ -78,9 +79,9 @@ def assign(user: User, idp: IdentityProvider, *, now: datetime, actor: Actor, em
         held.sso_label, held.sso_valid_until = idp.description, None
         held.save(update_fields=["password", "sso_label", "sso_valid_until"])
         ended = unlinked + sessions.end_all(held)
-        identity = FederatedIdentity(idp=idp, user=held, email_key=address, created_at=now)
+        identity = FederatedIdentity(idp=idp, user=held, email_key=email or held.email, created_at=now)
         configuration.invite(identity, now=now, actor=actor)
-        _record(held, before, idp.description, ended, now=now, actor=actor)
+        _record(held, {"from": before, "to": idp.description, "sessions_ended": ended}, now=now, actor=actor)
     user.refresh_from_db()
     return identity
 
@@ -92,13 +93,12 @@ def make_local(user: User, *, now: datetime, actor: Actor) -> None:
     """
     with transaction.atomic():
         held = _locked(user)
+        check(held, None)
         before = _provider_label(held)
-        if before == LOCAL:
-            raise MoveRefused(f"{held} has a local account already.")
         ended = _unlink_all(held, now=now, actor=actor) + sessions.end_all(held)
         held.sso_label, held.sso_valid_until = "", None
         held.save(update_fields=["sso_label", "sso_valid_until"])
-        _record(held, before, LOCAL, ended, now=now, actor=actor)
+        _record(held, {"from": before, "to": LOCAL, "sessions_ended": ended}, now=now, actor=actor)
     user.refresh_from_db()
 
 
@@ -111,7 +111,8 @@ def rebind(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> int:
         with transaction.atomic():
             # The person first, as everywhere: sign-ins lock nobody the other way round.
             _locked(identity.user)
-            held = FederatedIdentity.objects.select_for_update(of=("self",)).select_related("idp", "user").get(pk=identity.pk)
+            rows = FederatedIdentity.objects.select_related("idp", "user").select_for_update(of=("self",))
+            held = rows.get(pk=identity.pk)
             if held.pending:
                 raise MoveRefused(f"{held} awaits a sign-in already.")
             ended = configuration.end_sessions(SamlSession.objects.filter(idp=held.idp_id, user=held.user_id))
@@ -128,7 +129,7 @@ def rebind(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> int:
 
 
 def end_of(user: User, now: datetime) -> int:  # noqa: ARG001 - as every end that is registered
-    """What `deactivate` ends here: which of the person's sessions an identity provider began. The sessions end with it."""
+    """What `deactivate` ends here: which of the person's sessions an identity provider began."""
     return SamlSession.objects.filter(user=user).delete()[0]
 
 
@@ -157,8 +158,7 @@ def _provider_label(user: User) -> str:
     return idp.description if idp else user.sso_label or LOCAL
 
 
-def _record(user: User, before: str, after: str, ended: int, *, now: datetime, actor: Actor) -> None:
-    data: dict[str, Any] = {"from": before, "to": after, "sessions_ended": ended}
+def _record(user: User, data: dict[str, Any], *, now: datetime, actor: Actor) -> None:
     record(
         Kind.PROVIDER_CHANGED, now=now, actor=actor.label, actor_id=actor.id, ip=actor.ip, subject_type="user",
         subject_id=user.pk, subject=user, data=data,

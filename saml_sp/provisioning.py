@@ -1,4 +1,4 @@
-"""Who is this, and may they come in?
+"""Who somebody is, and whether they may come in.
 
 `plan` answers with a frozen value and changes nothing; `provision` applies that value in the login's transaction.
 Identity is (IdP, subject). An account that exists is reached through its identity, through a pending identity that an
@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from django.db.models import F
-
 from django.db import IntegrityError
+from django.db.models import F
 
 from accounts import addresses
 from accounts.models import User
@@ -106,7 +105,8 @@ class Subject:
     def key(self) -> str:
         """The digest under which it is compared: SHA-256 in hexadecimal."""
         if self.attribute:
-            return digest("attribute", self.attribute, self.value)
+            # Two parts, where a NameID has three: neither can be made to look like the other.
+            return digest(self.attribute, self.value)
         return subject_key(self.name_id)
 
 
@@ -171,7 +171,13 @@ _GREET = Update(
     lambda: User.objects.filter(pk=Given("user")),
     first_name=Given("first_name"), last_name=Given("last_name"), sso_label=Given("sso_label"), last_login=Given("now"),
 )  # fmt: skip
-_SIGNED_IN = Update(lambda: FederatedIdentity.objects.filter(pk=Given("identity")), last_sign_in=Given("now"))
+# Somebody may have unlinked, rebound or moved the identity, or switched the account off, since it was read.
+_SIGNED_IN = Update(
+    lambda: FederatedIdentity.objects.filter(
+        pk=Given("identity"), subject_key=Given("subject_key"), user=Given("user"), user__is_active=True
+    ),
+    last_sign_in=Given("now"),
+)
 
 
 def _plan_unknown(idp: IdentityProvider, profile: Profile, assertion: Assertion) -> Plan:
@@ -199,10 +205,20 @@ def _plan_return(idp: IdentityProvider, profile: Profile, identity: FederatedIde
     if email is None or addresses.key(email) == user.email_key:
         return returning
     if EmailDomain.objects.owner_of(email) != idp:
-        return replace(returning, notes=(f"The new address {email} is not taken over: its domain is not verified here.",))
+        return replace(
+            returning, notes=(f"The new address {email} is not taken over: its domain is not verified here.",)
+        )
     if User.objects.filter(email_key=addresses.key(email)).exists():
         return replace(returning, notes=(f"The new address {email} is not taken over: another account has it.",))
+    if _held_by_others(identity, email):
+        return replace(returning, notes=(f"The new address {email} is not taken over: another identity has it.",))
     return replace(returning, new_email=email)
+
+
+def _held_by_others(identity: FederatedIdentity, email: str) -> bool:
+    """Whether the address is that of somebody else at the same identity provider, perhaps of one who is awaited."""
+    same = FederatedIdentity.objects.filter(idp=identity.idp_id, email_key=addresses.key(email))
+    return same.exclude(pk=identity.pk).exists()
 
 
 def _plan_new(idp: IdentityProvider, profile: Profile, email: str) -> Plan:
@@ -259,13 +275,39 @@ def manager_of(email: str) -> IdentityProvider | None:
     return None if local else identity.idp
 
 
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """Through which identity provider somebody signs in; `by_domain` says that everybody with such an address does."""
+
+    idp: IdentityProvider
+    by_domain: bool
+
+
+def way_in(email: str) -> WayIn | None:
+    """Where the sign-in page sends whoever enters this address; None where its own form is all there is.
+
+    To the enabled identity provider that manages the account, else to the one that owns the address's domain, whether
+    there is such an account or not. Never a break-glass administrator, who must get in when it does not answer.
+    """
+    if not addresses.is_address(email):
+        return None
+    owner = EmailDomain.objects.owner_of(email)
+    idp = manager_of(email) or owner
+    if idp is None or not idp.enabled:
+        return None
+    if User.objects.filter(email_key=addresses.key(email), is_break_glass=True).exists():
+        return None
+    return WayIn(idp, by_domain=idp == owner)
+
+
 def provision(planned: Plan, now: datetime) -> User:
     """Apply a plan in the caller's transaction: make or find the account, bring names and address up to date.
 
-    Raises django.db.IntegrityError when another login made or took the same account a moment ago: plan again.
+    Raises django.db.IntegrityError when another login made or took the same account a moment ago: plan again. Raises an
+    AccountRefused where an account that was to be linked has become one that must not be.
     """
     idp, profile = planned.idp, planned.profile
-    user = planned.user or _create(profile, now)
+    user = _lock(planned) if planned.step is Step.LINK else planned.user or _create(profile, now)
     if planned.step is not Step.RETURN:
         _bind(planned, user, now)
         record(
@@ -289,11 +331,17 @@ def provision(planned: Plan, now: datetime) -> User:
     else:
         user.save(update_fields={"email", "first_name", "last_name", "sso_label", "last_login"})
     if planned.step is Step.RETURN and planned.identity is not None:
-        _SIGNED_IN.run(identity=planned.identity.pk, now=now)
-        if planned.new_email is not None:
-            held = FederatedIdentity.objects.filter(pk=planned.identity.pk)
-            held.update(email_key=addresses.key(planned.new_email))
+        _note_return(planned, planned.identity, user, now)
     return user
+
+
+def _note_return(planned: Plan, identity: FederatedIdentity, user: User, now: datetime) -> None:
+    """Write down that the identity was used, if it still is what it was; the account's row is locked by now."""
+    key = planned.profile.subject.key
+    if not _SIGNED_IN.run(identity=identity.pk, subject_key=key, user=user.pk, now=now):
+        raise IntegrityError("the identity was taken away a moment ago")
+    if planned.new_email is not None:
+        FederatedIdentity.objects.filter(pk=identity.pk).update(email_key=addresses.key(planned.new_email))
 
 
 _KINDS = {
@@ -301,6 +349,21 @@ _KINDS = {
     Step.LINK: Kind.SSO_ACCOUNT_LINKED,
     Step.CREATE: Kind.SSO_ACCOUNT_CREATED,
 }
+
+
+def _lock(planned: Plan) -> User:
+    """The account to be linked, held until the transaction ends.
+
+    No constraint forbids an account several identities, so two subjects that assert its address at once meet here; and
+    an administrator may have changed what it is since the plan was made.
+    """
+    assert planned.user is not None  # noqa: S101 - a plan to link has one
+    assert planned.profile.email is not None  # noqa: S101 - as above
+    user = User.objects.select_for_update().filter(pk=planned.user.pk).first()
+    if user is None or user.identities.exists():
+        raise IntegrityError("the account was linked or removed a moment ago")
+    check_linkable(user, planned.idp, planned.profile.email, owns_domain=True)
+    return user
 
 
 def _create(profile: Profile, now: datetime) -> User:

@@ -126,8 +126,8 @@ def read_fields(request: HttpRequest) -> tuple[QueryDict, MultiValueDict[str, Up
     """The fields and files of a form. Raises TransportRefused when the body is no form, or one that cannot be read."""
     if request.content_type not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
         raise TransportRefused(expected="a form", received=(request.content_type or "no content type")[:100])
-    # Django decodes with any codec of Python that the content type names, those for compression included.
-    if (charset := request.encoding or "utf-8").lower() not in {"utf-8", "utf8"}:
+    # It is read as UTF-8; what says that it is something else would be misread.
+    if (charset := (request.content_params or {}).get("charset", "utf-8")).lower() not in {"utf-8", "utf8"}:
         raise TransportRefused(expected="a form in UTF-8", received=charset[:40])
     try:
         fields, files = request.POST, request.FILES

@@ -23,7 +23,7 @@ from saml_sp import keys, ledger, provisioning, transport
 from saml_sp.models import IdentityProvider, SamlSession
 from saml_sp.protocol import gate, metadata, signature
 from saml_sp.protocol.assertion import accept
-from saml_sp.protocol.errors import Replayed, SamlError, TryAgain
+from saml_sp.protocol.errors import ForeignDomain, Replayed, SamlError, TryAgain
 from saml_sp.protocol.urls import local_path
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def refused(request: HttpRequest, attempt: SignInAttempt, refusal: SamlError) ->
             "contact": idp.contact if idp else "",
             "portal_url": idp.portal_url if idp else "",
             "way_on": isinstance(refusal, Replayed),
-            "again_url": "" if isinstance(refusal, Replayed) else again_url(attempt),
+            "again_url": "" if isinstance(refusal, Replayed | ForeignDomain) else again_url(attempt),
+            "elsewhere": isinstance(refusal, ForeignDomain),
             "signed_in_as": request.user.email if request.user.is_authenticated else "",
         },
         status=refusal.http_status,
@@ -200,15 +201,15 @@ def without_handover(response: HttpResponse) -> HttpResponse:
 
 
 def lost(request: HttpRequest) -> HttpResponse:
-    """Nothing waits: it came too late, or twice. Whoever is signed in goes on, anybody else is told how to start again."""
+    """Nothing waits: it came too late, or twice. Whoever is signed in goes on; others are told how to start again."""
     if request.user.is_authenticated:
         return without_handover(SeeOther(reverse("landing")))
     return without_handover(render(request, "saml_sp/lost.html", {"signed_in_as": ""}, status=403))
 
 
 @require_GET
-def sp_metadata(request: HttpRequest, slug: str) -> HttpResponse:
-    """Our metadata towards this identity provider; a draft has it already, because it is needed to complete the draft."""
+def sp_metadata(request: HttpRequest, slug: str) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """Our metadata towards this identity provider; a draft has it already, for it is needed to complete the draft."""
     idp = get_object_or_404(IdentityProvider, slug=slug)
     description = idp.sp_description(*keys.published_certificates())
     xml = metadata.sp_metadata(description, timezone.now(), keys.signer() if idp.sign_metadata else None)

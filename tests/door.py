@@ -111,4 +111,8 @@ def acs(idp: IdentityProvider) -> str:
 def holds_nothing(response: HttpResponse) -> bool:
     """Whether the response hands out neither a session nor the way to one."""
     # A cookie that is being deleted has no value.
-    return not any(response.cookies[name].value for name in (settings.SESSION_COOKIE_NAME, HANDOVER_COOKIE) if name in response.cookies)
+    return not any(
+        response.cookies[name].value
+        for name in (settings.SESSION_COOKIE_NAME, HANDOVER_COOKIE)
+        if name in response.cookies
+    )

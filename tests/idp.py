@@ -183,7 +183,11 @@ SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
 
 
 def reference(
-    *, uri: str | None = "#{ID}", transforms: Sequence[str] = (ENVELOPED, EXCLUSIVE), digest: str = SHA256, more: str = ""
+    *,
+    uri: str | None = "#{ID}",
+    transforms: Sequence[str] = (ENVELOPED, EXCLUSIVE),
+    digest: str = SHA256,
+    more: str = "",
 ) -> str:
     """A Reference for `signature`; {ID} becomes the parent's."""
     uri_attribute = "" if uri is None else f'URI="{uri}"'
@@ -202,7 +206,8 @@ def signature(
 ) -> str:
     """A Signature to be filled in. `rest` follows the SignatureValue."""
     return (
-        f'<ds:Signature xmlns:ds="{names.DS}"><ds:SignedInfo><ds:CanonicalizationMethod Algorithm="{canonicalization}"/>'
+        f'<ds:Signature xmlns:ds="{names.DS}"><ds:SignedInfo>'
+        f'<ds:CanonicalizationMethod Algorithm="{canonicalization}"/>'
         f'<ds:SignatureMethod Algorithm="{method}">{method_holds}</ds:SignatureMethod>'
         f"{''.join(references or (reference(),))}</ds:SignedInfo><ds:SignatureValue/>{rest}</ds:Signature>"
     )

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     Spoiler = Callable[[Forge], bytes]
 
 EVE = "eve@attacker.example"
-ASSERTION_SIGNED = {"signed": Signed.ASSERTION}
-RESPONSE_SIGNED = {"signed": Signed.RESPONSE}
+ASSERTION_SIGNED: dict[str, Any] = {"signed": Signed.ASSERTION}
+RESPONSE_SIGNED: dict[str, Any] = {"signed": Signed.RESPONSE}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ class Shelf(list[Spoiled]):
         """A tree that is changed `before` or `after` signing."""
         self.append(Spoiled(name, code, received, lambda forge: forge.xml(**kwargs)))
 
-    def rewrite(self, name: str, code: str, received: str = "", /, *, old: str, new: str | bytes, times: int = -1) -> None:
+    def rewrite(
+        self, name: str, code: str, received: str = "", /, *, old: str, new: str | bytes, times: int = -1
+    ) -> None:
         """A text that is changed after signing."""
         self.append(Spoiled(name, code, received, lambda forge: swap(forge.xml(), old, new, times)))
 
@@ -252,7 +254,7 @@ MARKUP.edit("a_nil_name_id", "bad_structure", "nil", before=attribute(NAME_ID, f
 for _name, _uri in (
     ("a_relative_namespace", '"relative"'),
     ("a_namespace_that_is_a_path", "'/etc/passwd'"),
-    ("a_relative_namespace_begun_by_a_quote", "\"'relative\""),
+    ("a_relative_namespace_begun_by_a_quote", '"\'relative"'),
     ("a_relative_namespace_with_a_reference", '"rel&#97;tive"'),
     ("a_namespace_of_a_blank", '" "'),
 ):
@@ -283,7 +285,9 @@ def an_assertion_alone(forge: Forge) -> bytes:
 
 @STRUCTURE.spoils("bad_structure", "Envelope")
 def a_response_in_an_envelope(forge: Forge) -> bytes:
-    envelope = etree.fromstring('<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body/></e:Envelope>')
+    envelope = etree.fromstring(
+        '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body/></e:Envelope>'
+    )
     envelope[0].append(forge.tree())
     return issuer.serialise(envelope)
 
@@ -344,18 +348,24 @@ STRUCTURE.rewrite("a_root_of_saml_1", "bad_structure", old=n.SAMLP, new="urn:oas
 STRUCTURE.rewrite("an_assertion_of_saml_1", "bad_structure", old=n.SAML, new="urn:oasis:names:tc:SAML:1.0:assertion")
 for _value in ("1.1", "2.1", "2", "2.0 ", "", None):
     for _path, _label in ((".", "response"), (A, "assertion")):
-        STRUCTURE.edit(
-            f"version_{_value}_of_the_{_label}", "bad_structure", before=attribute(_path, "Version", _value)
-        )
-STRUCTURE.edit("no_id_on_the_response", "bad_structure", "none on Response", before=attribute(".", "ID", None), **ASSERTION_SIGNED)
-STRUCTURE.edit("no_id_on_the_assertion", "bad_structure", "none on Assertion", before=attribute(A, "ID", None), **RESPONSE_SIGNED)
+        STRUCTURE.edit(f"version_{_value}_of_the_{_label}", "bad_structure", before=attribute(_path, "Version", _value))
+STRUCTURE.edit(
+    "no_id_on_the_response", "bad_structure", "none on Response", before=attribute(".", "ID", None), **ASSERTION_SIGNED
+)
+STRUCTURE.edit(
+    "no_id_on_the_assertion", "bad_structure", "none on Assertion", before=attribute(A, "ID", None), **RESPONSE_SIGNED
+)
 STRUCTURE.edit("no_issue_instant", "schema_invalid", "IssueInstant", before=attribute(A, "IssueInstant", None))
 STRUCTURE.edit("no_issuer_in_the_assertion", "schema_invalid", "Issuer", before=without(f"{A}/saml:Issuer"))
 STRUCTURE.edit("two_issuers", "schema_invalid", before=put(A, "<saml:Issuer>x</saml:Issuer>", 0))
-STRUCTURE.edit("two_subjects", "schema_invalid", before=put(A, "<saml:Subject><saml:NameID>x</saml:NameID></saml:Subject>", 2))
+STRUCTURE.edit(
+    "two_subjects", "schema_invalid", before=put(A, "<saml:Subject><saml:NameID>x</saml:NameID></saml:Subject>", 2)
+)
 STRUCTURE.edit("two_name_ids", "schema_invalid", before=put(f"{A}/saml:Subject", "<saml:NameID>x</saml:NameID>", 0))
 STRUCTURE.edit("two_conditions", "schema_invalid", before=put(A, "<saml:Conditions/>", 3))
-STRUCTURE.edit("conditions_at_the_end", "schema_invalid", before=lambda tree: find(tree, A).append(find(tree, CONDITIONS)))
+STRUCTURE.edit(
+    "conditions_at_the_end", "schema_invalid", before=lambda tree: find(tree, A).append(find(tree, CONDITIONS))
+)
 STRUCTURE.edit("an_attribute_without_a_name", "schema_invalid", before=attribute(f"{A}//saml:Attribute", "Name", None))
 STRUCTURE.edit("an_unknown_attribute_of_the_response", "schema_invalid", before=attribute(".", "Role", "admin"))
 STRUCTURE.edit("text_in_the_response", "schema_invalid", before=lambda tree: setattr(tree, "text", "hello"))
@@ -512,13 +522,12 @@ def wrapping_8_original_in_an_object(forge: Forge) -> bytes:
 
 
 def _hidden_in(path: str, shell: str) -> Spoiler:
-    """The signed original in a place of its own, an evil one where the assertion belongs, with or without the signature."""
+    """The signed original in a place of its own, and an evil, unsigned one where the assertion belongs."""
 
     def make(forge: Forge) -> bytes:
         tree = forge.tree(**ASSERTION_SIGNED)
         original = find(tree, A)
         tree.replace(original, evil := evil_twin(forge))
-        # Both an honest unsigned copy and the one that carries the signature are tried by `_in_disguise`.
         holder = fragment(shell)
         innermost = next(element for element in holder.iter() if len(element) == 0)
         innermost.append(original)
@@ -652,16 +661,25 @@ SIGNATURES.edit("the_signature_taken_out", "unsigned", after=without(f"{A}/ds:Si
 
 @SIGNATURES.spoils("unsigned")
 def both_signatures_taken_out(forge: Forge) -> bytes:
-    return forge.xml(after=lambda tree: (remove(tree, "ds:Signature"), remove(tree, f"{A}/ds:Signature")))
+    def strip(tree: etree._Element) -> None:
+        remove(tree, "ds:Signature")
+        remove(tree, f"{A}/ds:Signature")
+
+    return forge.xml(after=strip)
 
 
 SIGNATURES.edit("somebody_elses_signature", "bad_signature", by=key(Kind.STRANGER))
 SIGNATURES.edit("a_weak_key", "bad_signature", by=key(Kind.WEAK))
 SIGNATURES.edit("the_name_changed", "bad_signature", after=text(NAME_ID, EVE))
 SIGNATURES.edit("the_name_changed_in_the_response_signed", "bad_signature", after=text(NAME_ID, EVE), **RESPONSE_SIGNED)
-SIGNATURES.edit("an_attribute_added", "bad_signature", after=put(
-    f"{A}/saml:AttributeStatement", '<saml:Attribute Name="Permissions"><saml:AttributeValue>admin</saml:AttributeValue></saml:Attribute>'
-))  # fmt: skip
+SIGNATURES.edit(
+    "an_attribute_added",
+    "bad_signature",
+    after=put(
+        f"{A}/saml:AttributeStatement",
+        '<saml:Attribute Name="Permissions"><saml:AttributeValue>admin</saml:AttributeValue></saml:Attribute>',
+    ),
+)
 SIGNATURES.edit("white_space_added", "bad_signature", after=lambda tree: setattr(find(tree, NAME_ID), "tail", "\n"))
 SIGNATURES.edit("the_destination_changed", "bad_signature", after=attribute(".", "Destination", "https://x.example/"))
 _VALUE, _DIGEST = "ds:SignatureValue", "ds:SignedInfo/ds:Reference/ds:DigestValue"
@@ -691,7 +709,7 @@ def a_digest_that_fits_what_was_changed(forge: Forge) -> bytes:
 def a_signature_from_an_earlier_message(forge: Forge) -> bytes:
     earlier = forge.tree(assertion_id="a-1", **ASSERTION_SIGNED)
     tree = forge.tree(assertion_id="a-1", name_id=EVE, **ASSERTION_SIGNED)
-    tree.find(n.ASSERTION).replace(find(tree, f"{A}/ds:Signature"), find(earlier, f"{A}/ds:Signature"))
+    find(tree, A).replace(find(tree, f"{A}/ds:Signature"), find(earlier, f"{A}/ds:Signature"))
     return issuer.serialise(tree)
 
 
@@ -743,7 +761,9 @@ _signed_as(
 _signed_as(
     "two_canonicalisations", "signature_shape", "", signature(reference(transforms=[ENVELOPED, EXCLUSIVE, EXCLUSIVE]))
 )
-_signed_as("an_xpath_transform", "bad_structure", "XPath", signature(reference(transforms=[ENVELOPED, _XPATH, EXCLUSIVE])))
+_signed_as(
+    "an_xpath_transform", "bad_structure", "XPath", signature(reference(transforms=[ENVELOPED, _XPATH, EXCLUSIVE]))
+)
 _signed_as("inclusive_canonicalisation", "weak_algorithm", _INCLUSIVE[:40], signature(canonicalization=_INCLUSIVE))
 _signed_as("canonicalisation_1_1", "weak_algorithm", _WITH_11, signature(canonicalization=_WITH_11))
 _signed_as(
@@ -753,10 +773,10 @@ _signed_as("rsa_sha_1", "weak_algorithm", "rsa-sha1", signature(method="http://w
 _signed_as(
     "rsa_sha_224", "weak_algorithm", "rsa-sha224", signature(method="http://www.w3.org/2001/04/xmldsig-more#rsa-sha224")
 )
-_signed_as("digest_sha_1", "weak_algorithm", "#sha1", signature(reference(digest="http://www.w3.org/2000/09/xmldsig#sha1")))
 _signed_as(
-    "an_object", "bad_structure", "Object", signature(rest="<ds:Object><x:y xmlns:x='urn:x'/></ds:Object>")
+    "digest_sha_1", "weak_algorithm", "#sha1", signature(reference(digest="http://www.w3.org/2000/09/xmldsig#sha1"))
 )
+_signed_as("an_object", "bad_structure", "Object", signature(rest="<ds:Object><x:y xmlns:x='urn:x'/></ds:Object>"))
 
 
 def _written_over(name: str, code: str, received: str, old: str, new: str, times: int = -1) -> None:
@@ -776,32 +796,55 @@ _written_over("dsa_sha_1", "weak_algorithm", "dsa", "http://www.w3.org/2001/04/x
 _written_over("an_unknown_algorithm", "weak_algorithm", "none", "#rsa-sha256", "#none")
 _written_over("an_algorithm_with_a_blank", "weak_algorithm", "", '#rsa-sha256"', '#rsa-sha256 "')
 _written_over(
-    "a_style_sheet_transform", "bad_structure", "stylesheet", "<ds:Transforms>",
-    '<ds:Transforms><ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xslt-19991116"><xsl:stylesheet version="1.0" '
-    'xmlns:xsl="http://www.w3.org/1999/XSL/Transform"/></ds:Transform>',
-)  # fmt: skip
+    "a_style_sheet_transform",
+    "bad_structure",
+    "stylesheet",
+    "<ds:Transforms>",
+    '<ds:Transforms><ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xslt-19991116">'
+    '<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"/></ds:Transform>',
+)
 _written_over("a_base64_transform", "signature_shape", "base64", "<ds:Transforms>", f"<ds:Transforms>{_BASE64}")
 _written_over(
-    "a_truncated_output", "bad_structure", "HMACOutputLength", '#rsa-sha256"/>',
+    "a_truncated_output",
+    "bad_structure",
+    "HMACOutputLength",
+    '#rsa-sha256"/>',
     '#rsa-sha256"><ds:HMACOutputLength>0</ds:HMACOutputLength></ds:SignatureMethod>',
-)  # fmt: skip
-_written_over("two_signature_values", "signature_shape", "", "</ds:SignatureValue>", "</ds:SignatureValue><ds:SignatureValue/>")
-_written_over(
-    "a_retrieval_method", "signature_shape", "RetrievalMethod", "<ds:KeyInfo>",
-    '<ds:KeyInfo><ds:RetrievalMethod URI="http://127.0.0.1:9/key"/>',
-)  # fmt: skip
-_written_over(
-    "an_encrypted_key", "signature_shape", "EncryptedKey", "<ds:KeyInfo>",
-    '<ds:KeyInfo><xenc:EncryptedKey xmlns:xenc="http://www.w3.org/2001/04/xmlenc#"/>',
-)  # fmt: skip
-_written_over(
-    "pgp_data", "bad_structure", "PGPData", "<ds:KeyInfo>", "<ds:KeyInfo><ds:PGPData/>"
 )
+_written_over(
+    "two_signature_values", "signature_shape", "", "</ds:SignatureValue>", "</ds:SignatureValue><ds:SignatureValue/>"
+)
+_written_over(
+    "a_retrieval_method",
+    "signature_shape",
+    "RetrievalMethod",
+    "<ds:KeyInfo>",
+    '<ds:KeyInfo><ds:RetrievalMethod URI="http://127.0.0.1:9/key"/>',
+)
+_written_over(
+    "an_encrypted_key",
+    "signature_shape",
+    "EncryptedKey",
+    "<ds:KeyInfo>",
+    '<ds:KeyInfo><xenc:EncryptedKey xmlns:xenc="http://www.w3.org/2001/04/xmlenc#"/>',
+)
+_PREFIXES = f'<x:InclusiveNamespaces xmlns:x="{n.EXC_C14N}" PrefixList="xs"/>'
+_written_over(
+    "two_lists_of_prefixes", "signature_shape", "InclusiveNamespaces, InclusiveNamespaces",
+    f'<ds:Transform Algorithm="{n.EXCLUSIVE}">', f'<ds:Transform Algorithm="{n.EXCLUSIVE}">{_PREFIXES}',
+)  # fmt: skip
+_written_over(
+    "prefixes_for_the_envelope", "signature_shape", "", ENVELOPED,
+    ENVELOPED.replace("/>", f">{_PREFIXES}</ds:Transform>"),
+)  # fmt: skip
+_written_over("pgp_data", "bad_structure", "PGPData", "<ds:KeyInfo>", "<ds:KeyInfo><ds:PGPData/>")
 SIGNATURES.edit("no_transforms", "signature_shape", "DigestMethod, DigestValue",
                 after=without(f"{A}/ds:Signature/ds:SignedInfo/ds:Reference/ds:Transforms"))  # fmt: skip
-SIGNATURES.edit("no_signed_info", "signature_shape", "SignatureValue, KeyInfo", after=without("ds:Signature/ds:SignedInfo"))
+SIGNATURES.edit(
+    "no_signed_info", "signature_shape", "SignatureValue, KeyInfo", after=without("ds:Signature/ds:SignedInfo")
+)
 SIGNATURES.edit("no_signature_value", "signature_shape", "SignedInfo, KeyInfo", after=without(f"ds:Signature/{_VALUE}"))
-SIGNATURES.edit("no_digest_method", "signature_shape", "", 
+SIGNATURES.edit("no_digest_method", "signature_shape", "",
                 after=without("ds:Signature/ds:SignedInfo/ds:Reference/ds:DigestMethod"))  # fmt: skip
 
 
@@ -1000,7 +1043,9 @@ MEANT.edit(
 )  # fmt: skip
 MEANT.say("an_answer_to_nothing", "unknown_request", "r-17", in_response_to="r-17")
 MEANT.edit("an_answer_in_the_response_only", "unknown_request", "r-17", before=attribute(".", "InResponseTo", "r-17"))
-MEANT.edit("an_answer_in_the_confirmation_only", "unknown_request", "r-17", before=attribute(DATA, "InResponseTo", "r-17"))
+MEANT.edit(
+    "an_answer_in_the_confirmation_only", "unknown_request", "r-17", before=attribute(DATA, "InResponseTo", "r-17")
+)
 MEANT.edit("an_empty_answer", "unknown_request", before=attribute(".", "InResponseTo", ""))
 
 
@@ -1052,7 +1097,9 @@ TIME.edit("no_conditions", "time_missing", "no Conditions", before=without(CONDI
 TIME.say("conditions_for_a_day_and_more", "lifetime_too_long", not_before=at(), not_on_or_after=at(hours=24, seconds=1))
 TIME.say("conditions_without_beginning_for_a_day_and_more", "lifetime_too_long",
          not_before=None, not_on_or_after=at(hours=24, seconds=1))  # fmt: skip
-TIME.say("a_confirmation_for_a_day_and_more", "lifetime_too_long", confirmation_not_on_or_after=at(hours=24, seconds=130))
+TIME.say(
+    "a_confirmation_for_a_day_and_more", "lifetime_too_long", confirmation_not_on_or_after=at(hours=24, seconds=130)
+)
 TIME.say("a_window_of_no_width", "bad_timestamp", not_before=at(seconds=60), not_on_or_after=at(seconds=60))
 TIME.say("a_window_inside_out", "bad_timestamp", not_before=at(seconds=60), not_on_or_after=at(seconds=30))
 # What the schema lets pass, and what it does not. Python's own parsers read some of them, and differently.
@@ -1094,8 +1141,14 @@ def _with_offset(sign: str, hours: int) -> Callable[[Forge], Callable[[etree._El
 
 
 # Now, by a clock to the east, was hours ago; to the west it is hours from now. Whoever ignores offsets errs.
-TIME.append(Spoiled("an_end_that_is_over_by_its_offset", "expired", "over for",
-                    lambda forge: forge.xml(_with_offset("+", 3)(forge), not_before=forge.now - timedelta(hours=5))))  # fmt: skip
+TIME.append(
+    Spoiled(
+        "an_end_that_is_over_by_its_offset",
+        "expired",
+        "over for",
+        lambda forge: forge.xml(_with_offset("+", 3)(forge), not_before=forge.now - timedelta(hours=5)),
+    )
+)
 
 
 @TIME.spoils("not_yet_valid", "ahead of ours")

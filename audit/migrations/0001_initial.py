@@ -4,31 +4,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_index=True)),
-                ('kind', models.CharField(db_index=True, max_length=64)),
-                ('actor_id', models.CharField(blank=True, max_length=64)),
-                ('actor', models.CharField(blank=True, help_text="The person's or command's label at the time.", max_length=254)),
-                ('subject_type', models.CharField(blank=True, max_length=32)),
-                ('subject_id', models.CharField(blank=True, max_length=64)),
-                ('subject', models.CharField(blank=True, max_length=254)),
-                ('trace_id', models.CharField(blank=True, db_index=True, max_length=32)),
-                ('ip', models.GenericIPAddressField(blank=True, null=True)),
-                ('data', models.JSONField(blank=True, default=dict)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_index=True)),
+                ("kind", models.CharField(db_index=True, max_length=64)),
+                ("actor_id", models.CharField(blank=True, max_length=64)),
+                (
+                    "actor",
+                    models.CharField(
+                        blank=True, help_text="The person's or command's label at the time.", max_length=254
+                    ),
+                ),
+                ("subject_type", models.CharField(blank=True, max_length=32)),
+                ("subject_id", models.CharField(blank=True, max_length=64)),
+                ("subject", models.CharField(blank=True, max_length=254)),
+                ("trace_id", models.CharField(blank=True, db_index=True, max_length=32)),
+                ("ip", models.GenericIPAddressField(blank=True, null=True)),
+                ("data", models.JSONField(blank=True, default=dict)),
             ],
             options={
-                'ordering': ('-at', '-id'),
-                'indexes': [models.Index(fields=['subject_type', 'subject_id'], name='audit_event_subject')],
+                "ordering": ("-at", "-id"),
+                "indexes": [models.Index(fields=["subject_type", "subject_id"], name="audit_event_subject")],
             },
         ),
     ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 1024
 MIN_RSA_BITS = 2048
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----([^-]*+)-----END CERTIFICATE-----")  # base64 has no hyphen
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +89,22 @@ def describe(der: bytes) -> CertificateFacts:
         certificate = x509.load_der_x509_certificate(der)
         key = certificate.public_key()
         subject = certificate.subject.rfc4514_string()
-    except (ValueError, UnsupportedAlgorithm, TypeError):
+    except (ValueError, UnsupportedAlgorithm, TypeError, x509.InvalidVersion):
         raise CertificateRefused("This is not an X.509 certificate that can be read.") from None
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < MIN_RSA_BITS:
             raise CertificateRefused(f"Its RSA key has {key.key_size} bits; at least {MIN_RSA_BITS} are required.")
     elif not (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)):
         raise CertificateRefused("Its key is neither RSA nor on the curves P-256, P-384 or P-521.")
+    pem = certificate.public_bytes(Encoding.PEM).decode()
+    try:
+        # The reader that verifies with it is stricter than the one above.
+        xmlsec.Key.from_memory(pem, xmlsec.constants.KeyDataFormatCertPem)
+    except xmlsec.Error:
+        raise CertificateRefused("This is not an X.509 certificate that can be read.") from None
     return CertificateFacts(
         der=der,
-        pem=certificate.public_bytes(Encoding.PEM).decode(),
+        pem=pem,
         sha256=certificate.fingerprint(hashes.SHA256()).hex(),
         subject=subject,
         not_before=certificate.not_valid_before_utc,
@@ -107,7 +113,11 @@ def describe(der: bytes) -> CertificateFacts:
 
 
 # The detached signatures of HTTP-Redirect (Bindings 3.4.4.1), by the same allow-list as signatures in XML.
-_HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
 QUERY_ALGORITHMS = frozenset(
     f"http://www.w3.org/2001/04/xmldsig-more#{kind}-{digest}" for kind in ("rsa", "ecdsa") for digest in _HASHES
 )
@@ -122,12 +132,12 @@ def verifies(key: VerificationKey, signature: bytes, data: bytes, algorithm: str
     public = key.public
     try:
         if kind == "rsa" and isinstance(public, rsa.RSAPublicKey):
-            public.verify(signature, data, padding.PKCS1v15(), _HASHES[digest]())
+            public.verify(signature, data, padding.PKCS1v15(), _HASHES[digest])
             return True
         if kind == "ecdsa" and isinstance(public, ec.EllipticCurvePublicKey):
             half = len(signature) // 2
             r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-            public.verify(encode_dss_signature(r, s), data, ec.ECDSA(_HASHES[digest]()))
+            public.verify(encode_dss_signature(r, s), data, ec.ECDSA(_HASHES[digest]))
             return True
     except InvalidSignature:
         return False
@@ -136,7 +146,7 @@ def verifies(key: VerificationKey, signature: bytes, data: bytes, algorithm: str
 
 def verification_key(pem: str, not_before: datetime, not_after: datetime) -> VerificationKey:
     """The key of a certificate that `describe` has accepted, loaded for xmlsec once, to be kept."""
-    key = xmlsec.Key.from_memory(pem, xmlsec.KeyFormat.CERT_PEM)
+    key = xmlsec.Key.from_memory(pem, xmlsec.constants.KeyDataFormatCertPem)
     public = x509.load_pem_x509_certificate(pem.encode()).public_key()
     assert isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)  # noqa: S101 - `describe` has seen to it
     return VerificationKey(key=key, public=public, not_before=not_before, not_after=not_after)

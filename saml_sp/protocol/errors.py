@@ -190,7 +190,7 @@ class SignatureShape(SignatureRefused):
 
 
 class WeakAlgorithm(SignatureRefused):
-    """An algorithm outside the allow-list: SHA-1, MD5, HMAC, RSA 1.5 …"""
+    """An algorithm outside the allow-list: SHA-1, MD5, HMAC, RSA 1.5."""
 
     code = "weak_algorithm"
     cure = "Set the identity provider to RSA or ECDSA with SHA-256 (or 384, 512), and exclusive canonicalisation."
@@ -200,7 +200,9 @@ class BadSignature(SignatureRefused):
     """A signature verifies with none of the certificates that we hold for this identity provider."""
 
     code = "bad_signature"
-    cure = "If the identity provider changed its signing certificate, add the new one here; else the message was altered."
+    cure = (
+        "If the identity provider changed its signing certificate, add the new one here; else the message was altered."
+    )
 
 
 class SchemaInvalid(SamlError):
@@ -236,7 +238,7 @@ class DestinationMismatch(VerdictRefused):
     """Addressed to another URL, or a signed response without an address (Bindings 3.5.5.2)."""
 
     code = "destination_mismatch"
-    cure = "Register exactly our ACS URL at the identity provider (also called Reply URL, Single sign-on URL, Destination)."
+    cure = "Register exactly our ACS URL at the identity provider (Reply URL, Single sign-on URL, Destination)."
 
 
 class RecipientMismatch(VerdictRefused):
@@ -392,7 +394,9 @@ class TransientSubject(AccountRefused):
     """A transient NameID is another one at each login, so it cannot name an account (Core 8.3.8)."""
 
     code = "transient_subject"
-    cure = "Let the identity provider send a persistent or e-mail NameID."
+    cure = (
+        "Let the identity provider send a persistent or e-mail NameID, or name a stable subject attribute for it here."
+    )
 
 
 class ValueTooLong(AccountRefused):
@@ -442,6 +446,8 @@ class ForeignDomain(AccountRefused):
     """The e-mail address is of a domain that belongs to another identity provider."""
 
     code = "foreign_domain"
+    # Whose it is, the person learns at the sign-in page if they enter the address there, and nobody else from here.
+    hint = "Your organisation signs in through its own identity provider."
     cure = "Sign in through the identity provider of that domain, or correct the address at this one."
 
 
@@ -484,7 +490,7 @@ class SubjectChanged(AccountRefused):
     """The identity provider now names somebody else by an address that it asserted before for another subject."""
 
     code = "subject_changed"
-    cure = "If the identity provider re-created the person, remove the old identity and make a pending one."
+    cure = "If the identity provider re-created the person, rebind the identity: its page here explains how."
 
 
 class AccountDeactivated(AccountRefused):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from lxml import etree
 
@@ -42,6 +42,7 @@ MAX_NODES: Final = 5000
 MAX_DEPTH: Final = 30
 MAX_ATTRIBUTES: Final = 24
 MAX_NAMESPACES: Final = 24
+MAX_PREFIX_LIST: Final = 512
 MAX_ID: Final = 256
 
 # Line breaks every 64 or 76 characters lengthen base64 by less than a twentieth (CRLF at 64: 1/32).
@@ -102,11 +103,11 @@ _CHILDREN: Final[dict[str, frozenset[str]]] = {
     # The last three belong to encryption; `check_signature` refuses them.
     n.KEY_INFO: frozenset(
         {
-            f"{{{n.DS}}}X509Data", f"{{{n.DS}}}KeyName", f"{{{n.DS}}}KeyValue",
+            f"{{{n.DS}}}X509Data", f"{{{n.DS}}}KeyName", f"{{{n.DS}}}KeyValue", f"{{{n.DS11}}}DEREncodedKeyValue",
             n.ENCRYPTED_KEY, n.RETRIEVAL_METHOD, n.SECURITY_TOKEN_REFERENCE,
         }
     ),
-    n.SECURITY_TOKEN_REFERENCE: frozenset({f"{{{n.DS}}}X509Data"}),
+    n.SECURITY_TOKEN_REFERENCE: frozenset({f"{{{n.DS}}}X509Data", n.KEY_IDENTIFIER}),
     n.ENCRYPTED_ASSERTION: frozenset({n.ENCRYPTED_DATA, n.ENCRYPTED_KEY}),
     n.ENCRYPTED_ID: frozenset({n.ENCRYPTED_DATA, n.ENCRYPTED_KEY}),
     n.ENCRYPTED_DATA: frozenset({n.ENCRYPTION_METHOD, n.KEY_INFO, n.CIPHER_DATA}),
@@ -119,24 +120,29 @@ _CHILDREN: Final[dict[str, frozenset[str]]] = {
     f"{{{n.DS}}}X509Data": frozenset(
         f"{{{n.DS}}}{name}"
         for name in ("X509Certificate", "X509IssuerSerial", "X509SubjectName", "X509SKI", "X509CRL")
-    ),
+    ) | {f"{{{n.DS11}}}X509Digest"},
     f"{{{n.DS}}}X509IssuerSerial": frozenset({f"{{{n.DS}}}X509IssuerName", f"{{{n.DS}}}X509SerialNumber"}),
-    f"{{{n.DS}}}KeyValue": frozenset({f"{{{n.DS}}}RSAKeyValue", f"{{{n.DS}}}DSAKeyValue"}),
+    f"{{{n.DS}}}KeyValue": frozenset({f"{{{n.DS}}}RSAKeyValue", f"{{{n.DS11}}}ECKeyValue"}),
+    f"{{{n.DS11}}}ECKeyValue": frozenset({f"{{{n.DS11}}}NamedCurve", f"{{{n.DS11}}}PublicKey"}),
     f"{{{n.DS}}}RSAKeyValue": frozenset({f"{{{n.DS}}}Modulus", f"{{{n.DS}}}Exponent"}),
 } | {
     leaf: frozenset()
-    for leaf in (n.CIPHER_VALUE, n.DATA_REFERENCE, n.CARRIED_KEY_NAME, n.MGF, n.RETRIEVAL_METHOD)
+    for leaf in (n.CIPHER_VALUE, n.DATA_REFERENCE, n.CARRIED_KEY_NAME, n.MGF, n.RETRIEVAL_METHOD, n.KEY_IDENTIFIER)
 } | {
     f"{{{n.DS}}}{leaf}": frozenset()
     for leaf in (
         "X509Certificate", "X509SubjectName", "X509SKI", "X509CRL", "X509IssuerName", "X509SerialNumber", "KeyName",
         "Modulus", "Exponent",
     )
+} | {
+    f"{{{n.DS11}}}{leaf}": frozenset() for leaf in ("DEREncodedKeyValue", "X509Digest", "NamedCurve", "PublicKey")
 }  # fmt: skip
 
 # Every other element is opaque: Extensions, StatusDetail, Advice, AuthnContextDecl, AttributeValue and what is in
 # them. It is somebody else's vocabulary, which we never read; only text of an AttributeValue is.
-_AT_HOME_IN_OPAQUE: Final = frozenset({n.NAME_ID, n.ISSUER, n.AUDIENCE, n.ATTRIBUTE, n.AUTHENTICATING_AUTHORITY})
+_AT_HOME_IN_OPAQUE: Final = frozenset({
+    n.NAME_ID, n.ISSUER, n.AUDIENCE, n.ATTRIBUTE, n.AUTHENTICATING_AUTHORITY, n.ASSERTION_ID_REF, n.ASSERTION_URI_REF,
+})  # fmt: skip
 _REFUSED_WHOLE: Final = frozenset({n.ENCRYPTED_ATTRIBUTE})
 _ID_ATTRIBUTES: Final = frozenset({"id", "assertionid", "responseid", "requestid"})
 _OURS: Final = tuple(f"{{{namespace}" for namespace in (n.SAML, n.SAMLP, n.DS, n.XENC, n.XENC11))
@@ -280,9 +286,7 @@ def check_response(root: etree._Element) -> Message:
         check_encrypted(assertion)
     else:
         check_assertion(assertion)
-    signatures = tuple(
-        signature for parent in (root, assertion) for signature in parent.iterchildren(n.SIGNATURE)
-    )
+    signatures = tuple(signature for parent in (root, assertion) for signature in parent.iterchildren(n.SIGNATURE))
     if not signatures and not sealed:  # what is inside may be signed
         raise Unsigned(expected="a signature on the Response or the Assertion", received="none")
     for signature in signatures:
@@ -341,9 +345,7 @@ def check_encrypted(encrypted: etree._Element) -> None:
     _check_algorithm(method, CBC | GCM)
     inside = [] if key_info is None else [child for child in key_info if child.tag == n.ENCRYPTED_KEY]
     if not 0 < len(inside) + len(beside) <= MAX_ENCRYPTED_KEYS:
-        raise BadStructure(
-            expected=f"1 to {MAX_ENCRYPTED_KEYS} EncryptedKey", received=f"{len(inside) + len(beside)}"
-        )
+        raise BadStructure(expected=f"1 to {MAX_ENCRYPTED_KEYS} EncryptedKey", received=f"{len(inside) + len(beside)}")
     for key in (*inside, *beside):
         check_encrypted_key(key)
     if key_info is not None:
@@ -427,10 +429,10 @@ def _check_element(element: etree._Element, depth: int, tally: _Tally) -> None:
 
 
 def _check_attributes(element: etree._Element, tally: _Tally) -> None:
-    items = element.items()
-    if len(items) > MAX_ATTRIBUTES:
-        raise TooComplex(expected=f"at most {MAX_ATTRIBUTES} attributes", received=f"{len(items)}")
-    for name, value in items:
+    # Counted before they are read, for lxml looks each of them up from the first one on.
+    if (count := len(element.attrib)) > MAX_ATTRIBUTES:
+        raise TooComplex(expected=f"at most {MAX_ATTRIBUTES} attributes", received=f"{count}")
+    for name, value in cast("list[tuple[str, str]]", element.items()):
         if name in _PLAIN_ATTRIBUTES or (name == _XSI_TYPE and element.tag not in _CHILDREN):
             continue
         local = name.rpartition("}")[2].lower()
@@ -497,9 +499,21 @@ def check_signature(signature: etree._Element) -> None:
     if [str(child.tag) for child in signed_info] != [n.CANONICALIZATION_METHOD, n.SIGNATURE_METHOD, n.REFERENCE]:
         raise SignatureShape(expected="one Reference", received=_tags(signed_info))
     canonicalization, method, reference = signed_info
+    for inclusive in signed_info.iter(n.INCLUSIVE_NAMESPACES):
+        check_prefixes(inclusive)
     _check_algorithm(canonicalization, _CANONICALIZATIONS)
     _check_algorithm(method, _SIGNATURE_ALGORITHMS)
     check_reference(reference, parent)
+
+
+def check_prefixes(inclusive: etree._Element) -> None:
+    """A short PrefixList: each prefix is searched for from each element, before a signature is known to be good."""
+    listed = inclusive.get("PrefixList") or ""
+    if len(listed) > MAX_PREFIX_LIST or len(listed.split()) > MAX_NAMESPACES:
+        raise TooComplex(
+            expected=f"a PrefixList of at most {MAX_NAMESPACES} prefixes, {MAX_PREFIX_LIST} characters",
+            received=f"{len(listed.split())} prefixes, {len(listed)} characters",
+        )
 
 
 def check_reference(reference: etree._Element, parent: etree._Element) -> None:

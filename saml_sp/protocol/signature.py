@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 # to #id in the document need none of them.
 xmlsec.cleanup_callbacks()
 
-_PARSER_OPTIONS = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
-
 
 def open_message(message: Message, expectation: Expectation, now: datetime) -> SignedAssertion:
     """Verify every signature of an admitted message and return what they cover.
@@ -162,7 +160,11 @@ def reread(signature: etree._Element) -> etree._Element:
     alone = parent if parent.getparent() is None else _parse(etree.tostring(parent, with_tail=False, encoding="utf-8"))
     _remove_signature(alone)
     canonical = etree.tostring(
-        alone, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=_inclusive_prefixes(transforms[1])
+        alone,
+        method="c14n",
+        exclusive=True,
+        with_comments=False,
+        inclusive_ns_prefixes=_inclusive_prefixes(transforms[1]),
     )
     digest = hashlib.new(DIGESTS[str(digest_method.get("Algorithm"))], canonical).digest()
     if digest != _decoded(digest_value.text or ""):
@@ -196,4 +198,5 @@ def _decoded(text: str) -> bytes:
 
 
 def _parse(data: bytes) -> etree._Element:
-    return etree.fromstring(data, etree.XMLParser(**_PARSER_OPTIONS))
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    return etree.fromstring(data, parser)

@@ -195,5 +195,5 @@ class Assertion:
     in_response_to: str | None
 
     def values(self, name: str) -> list[str | None]:
-        """All values of the attribute(s) of exactly this Name; some identity providers repeat an Attribute per value."""
+        """All values of the attribute(s) of exactly this Name: some identity providers repeat it for each value."""
         return [value for attribute in self.attributes if attribute.name == name for value in attribute.values]

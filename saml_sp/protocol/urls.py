@@ -11,7 +11,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MAX_URL = 2048
 RELAY_STATE_MAX = 2048  # bytes; Bindings 3.5.3 says 80, and identity providers' deep links exceed it
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")  # a name or IPv4 address, or an IPv6 address
-_URL_CHARACTERS = re.compile(r"[!-;=?-Z\[\]_a-z~%]+")
+_URL_CHARACTERS = re.compile(r"[!#-;=?-Z\[\]_a-z~%]+")
 
 
 def check_endpoint(url: str) -> None:
@@ -23,13 +23,15 @@ def check_endpoint(url: str) -> None:
         raise UrlRefused(f"The URL has {len(url)} characters; at most {MAX_URL} are accepted.")
     try:
         parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
         raise UrlRefused(f"This is not a URL: {error}.") from None
     if not _URL_CHARACTERS.fullmatch(url) or not host or parts.scheme not in {"https", "http"}:
         raise UrlRefused("Enter a full URL that begins with https://, in ASCII and without blanks.")
-    if not _HOST.fullmatch(host):
-        # It will stand in Content-Security-Policy, where a semicolon begins another directive.
+    bare = f"[{host}]" if ":" in host else host
+    if not _HOST.fullmatch(host) or parts.netloc.lower().rpartition("@")[2] not in {bare, f"{bare}:{port}"}:
+        # It will stand in Content-Security-Policy, where a semicolon begins another directive. urlsplit overlooks what
+        # stands between a bracket and the path.
         raise UrlRefused("The host name may hold letters, digits, dots, hyphens and underscores only.")
     if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
         raise UrlRefused("The URL must begin with https://. Plain http is accepted for loopback hosts only.")

@@ -82,7 +82,9 @@ def recovery_codes(browser: Browser) -> list[str]:
     return re.findall(r"<li>(\d{8})</li>", page)
 
 
-def try_password(user: User | str, password: str = PASSWORD, browser: Browser | None = None, **extra: Any) -> HttpResponse:
+def try_password(
+    user: User | str, password: str = PASSWORD, browser: Browser | None = None, **extra: Any
+) -> HttpResponse:
     """Fill in the local form, in a fresh browser unless one is given."""
     browser = browser or Browser()
     address = user if isinstance(user, str) else user.email

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from allauth.mfa.models import Authenticator
+from cryptography.fernet import Fernet
+from django.core.management import call_command
 from django.utils import timezone
 
 from accounts.models import CacheEntry, Session
 from audit.kinds import Kind
 from audit.models import Event
+from saml_sp.models import IdentityProvider
 from tests import factories
 from tests.accounts.people import (
     Outbox,
     code,
+    grow_older,
     recovery_codes,
     sessions_of,
     set_up_app,
@@ -28,8 +34,21 @@ from tests.door import Browser
 from tests.pages.forms import LOCAL_DOOR, PASSWORD
 
 if TYPE_CHECKING:
+    from pytest_django import Settings
+
     from accounts.models import User
 
+# allauth tells of a new second factor when its transaction is over.
+COMMITTED = pytest.mark.django_db(transaction=True)
+_PASSKEY = '{"id":"YQ","rawId":"YQ","type":"public-key","response":'
+SHAPES = [
+    "", "null", "[]", "{}", '"x"', "1", "{", '{"id":"a"}', '{"id":"a","rawId":"a"}',
+    '{"id":1,"rawId":1,"response":1}',
+    _PASSKEY + '{"clientDataJSON":"e30","authenticatorData":"YQ","signature":"YQ","userHandle":null}}',
+    _PASSKEY + '{"clientDataJSON":"","attestationObject":""}}',
+    _PASSKEY + '{"clientDataJSON":"W10","authenticatorData":"' + "A" * 60 + '","signature":"YQ","userHandle":"____"}}',
+    "[" * 100_000,
+]  # fmt: skip
 SECOND_STEP = "/account/second-factor/authenticate/"
 
 
@@ -59,7 +78,8 @@ def test_a_failure_is_written_down_without_what_may_be_a_password(lou: User) -> 
     try_password(lou, "wrong", REMOTE_ADDR="203.0.113.7")
     try_password("correct horse", "wrong")
     events = Event.objects.filter(kind=Kind.LOCAL_SIGN_IN_REFUSED).order_by("pk")
-    assert [(event.subject, event.ip) for event in events] == [("Lou@Portico.example", "203.0.113.7"), ("", "127.0.0.1")]
+    found = [(event.subject, event.ip) for event in events]
+    assert found == [("Lou@Portico.example", "203.0.113.7"), ("", "127.0.0.1")]
 
 
 def test_guessing_is_stopped_for_the_account_wherever_it_comes_from(lou: User) -> None:
@@ -117,17 +137,17 @@ def test_staff_with_a_password_get_in_when_the_identity_provider_is_down(sam: Us
 # --- The second factor ----------------------------------------------------------------------------------------------
 
 
+@COMMITTED
 def test_an_app_is_set_up_and_then_asked_for(lou: User, browser: Browser, outbox: Outbox) -> None:
     secret = set_up_app(browser)
     assert "An authenticator app was added" in outbox.only().body
     visitor = Browser()
     answer = try_password(lou, browser=visitor)
     assert answer.headers["Location"] == SECOND_STEP
-    assert visitor.user is None
+    assert not visitor.user
     assert visitor.get("/profile/").status_code == 302
     answer = submit(visitor, SECOND_STEP, {"code": code(secret)})
-    assert answer.headers["Location"] == "/"
-    assert visitor.user == lou
+    assert (answer.headers["Location"], visitor.user) == ("/", lou)
     assert Event.objects.filter(kind=Kind.LOCAL_SIGN_IN).latest("pk").data == {"second_factor": "totp"}
     assert Session.objects.get(session_key=visitor.session_key).door == "local"
 
@@ -194,6 +214,37 @@ def test_secrets_are_encrypted_where_they_are_kept(browser: Browser) -> None:
         assert secret not in kept
 
 
+def test_they_go_along_when_the_encryption_keys_change(lou: User, browser: Browser, settings: Settings) -> None:
+    secret = set_up_app(browser)
+    codes = recovery_codes(browser)
+    settings.PORTICO_ENCRYPTION_KEYS = [old := Fernet.generate_key().decode()]
+    assert recovery_codes(browser) == codes
+    settings.PORTICO_ENCRYPTION_KEYS = [new := Fernet.generate_key().decode(), old]
+    out = io.StringIO()
+    call_command("rotate_encryption_keys", stdout=out)
+    assert "2 secret(s) of second factors" in out.getvalue()
+    settings.PORTICO_ENCRYPTION_KEYS = [new]
+    visitor = Browser()
+    try_password(lou, browser=visitor)
+    submit(visitor, SECOND_STEP, {"code": code(secret)})
+    assert visitor.user == lou
+
+
+def test_a_secret_whose_key_is_lost_opens_nothing_and_breaks_nothing(
+    lou: User, browser: Browser, settings: Settings
+) -> None:
+    settings.PORTICO_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    secret = set_up_app(browser)
+    kept = recovery_codes(browser)
+    settings.PORTICO_ENCRYPTION_KEYS = []
+    assert browser.get("/account/second-factor/").status_code == 200
+    visitor = Browser()
+    try_password(lou, browser=visitor)
+    for guess in (code(secret), kept[0], code(base64.b32encode(b"").decode())):
+        assert "That code is not right" in text(submit(visitor, SECOND_STEP, {"code": guess}))
+    assert visitor.user is None
+
+
 @pytest.mark.parametrize("facts", [{"is_active": False}, {"sso_label": "Acme Okta"}])
 def test_an_account_that_closes_between_the_steps_stays_closed(
     facts: dict[str, object], lou: User, browser: Browser
@@ -225,6 +276,7 @@ def test_coming_back_to_the_sign_in_page_begins_again(lou: User, browser: Browse
     assert visitor.get(SECOND_STEP).status_code == 302
 
 
+@COMMITTED
 def test_a_new_second_factor_ends_what_began_without_it(lou: User, browser: Browser) -> None:
     other = Browser()
     try_password(lou, browser=other)
@@ -233,9 +285,8 @@ def test_a_new_second_factor_ends_what_began_without_it(lou: User, browser: Brow
     assert (browser.user, other.user) == (lou, None)
 
 
-def test_removing_it_asks_for_the_password_after_a_while_and_is_told(lou: User, browser: Browser, outbox: Outbox) -> None:
-    from tests.accounts.people import grow_older
-
+@COMMITTED
+def test_removing_it_asks_for_the_password_after_a_while_and_is_told(browser: Browser, outbox: Outbox) -> None:
     set_up_app(browser)
     outbox.only()
     remove = "/account/second-factor/totp/deactivate/"
@@ -254,33 +305,25 @@ def test_removing_it_asks_for_the_password_after_a_while_and_is_told(lou: User, 
 
 def test_a_passkey_answer_of_any_shape_is_a_refusal(lou: User, browser: Browser) -> None:
     set_up_app(browser)
-    shapes = [
-        "", "null", "[]", "{}", '"x"', "1", "{", '{"id":"a"}', '{"id":"a","rawId":"a"}', '{"id":1,"rawId":1,"response":1}',
-        '{"id":"YQ","rawId":"YQ","type":"public-key","response":{"clientDataJSON":"e30","authenticatorData":"YQ",'
-        '"signature":"YQ","userHandle":null}}',
-        '{"id":"YQ","rawId":"YQ","type":"public-key","response":{"clientDataJSON":"","attestationObject":""}}',
-        '{"id":"YQ","rawId":"YQ","type":"public-key","response":{"clientDataJSON":"W10","authenticatorData":"'
-        + "A" * 60 + '","signature":"YQ","userHandle":"____"}}',
-        "[" * 100_000,
-    ]  # fmt: skip
     visitor = Browser()
     try_password(lou, browser=visitor)
     page = visitor.get(SECOND_STEP)
-    for shape in shapes:
+    for shape in SHAPES:
         answer = visitor.post(SECOND_STEP, {"credential": shape, "csrfmiddlewaretoken": token_of(page)})
         assert answer.status_code == 200, shape[:200]
         assert visitor.user is None
     add = "/account/second-factor/webauthn/add/"
     page = browser.get(add)
-    for shape in shapes:
+    for shape in SHAPES:
         answer = browser.post(add, {"credential": shape, "csrfmiddlewaretoken": token_of(browser.get("/profile/"))})
         assert answer.status_code == 200, shape[:200]
     alone = "/account/second-factor/webauthn/login/"
     stranger = Browser()
     page = stranger.get(LOCAL_DOOR)
     stranger.get(alone)
-    for shape in shapes:
-        answer = stranger.post(alone, {"credential": shape, "csrfmiddlewaretoken": token_of(page)}, REMOTE_ADDR=_another())
+    for shape in SHAPES:
+        data = {"credential": shape, "csrfmiddlewaretoken": token_of(page)}
+        answer = stranger.post(alone, data, REMOTE_ADDR=_another())
         assert (answer.status_code, answer.headers.get("Location")) == (302, "/account/sign-in/"), shape[:200]
         assert stranger.user is None
 
@@ -292,7 +335,5 @@ def _another() -> str:
     return next(_addresses)
 
 
-def _provider(user: User) -> object:
-    from saml_sp.models import IdentityProvider
-
+def _provider(user: User) -> IdentityProvider:
     return IdentityProvider.objects.get(description=user.sso_label)

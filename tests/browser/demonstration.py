@@ -48,6 +48,7 @@ class Demo:
         page.goto(f"{self.portal}/")
         page.get_by_text(person, exact=True).click()
         page.locator(f"#{kind}").click()
+        page.wait_for_url(f"{self.portico}/saml/demo/acs/")
 
     def administer(self, page: Page, path: str = "/admin/") -> None:
         """Open a page of the administration; sign in with the password that the box shows, if one is asked to."""

@@ -41,9 +41,10 @@ def walk(demo: Demo, page: Page) -> Iterator[str]:
     page.goto(f"{demo.portico}/nothing-here/")
     yield "not-found"
     demo.open_tile(page, "Ada Minter")
+    page.wait_for_url(f"{demo.portico}/saml/continue/")
     yield "question"
     page.goto(f"{demo.portico}/")
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url("**/signed-out/**")
     yield "signed-out"
     demo.administer(page)
@@ -52,10 +53,10 @@ def walk(demo: Demo, page: Page) -> Iterator[str]:
         page.goto(f"{demo.portico}/admin/saml_sp/{name}/")
         yield f"admin-{name}"
     page.goto(f"{demo.portico}/admin/saml_sp/identityprovider/")
-    page.locator("#result_list th a").first.click()
+    page.locator("#result_list tbody a").first.click()
     yield "admin-identityprovider-change"
     page.goto(f"{demo.portico}/admin/saml_sp/signinattempt/")
-    page.locator("#result_list th a").first.click()
+    page.locator("#result_list tbody a").first.click()
     yield "admin-signinattempt-view"
 
 

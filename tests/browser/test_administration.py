@@ -6,9 +6,11 @@ import re
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
+from tests.system.chromium import NARROW
+
 if TYPE_CHECKING:
     from tests.browser.demonstration import Demo
-    from tests.system.chromium import Visitor
+    from tests.system.chromium import Chromium, Visitor
 
 ADD = "/admin/saml_sp/identityprovider/add/"
 
@@ -27,11 +29,11 @@ def test_a_draft_shows_its_urls_and_pasted_metadata_completes_it(demo: Demo, vis
     assert "Audience URI" in words
     page.locator("#id_metadata_xml").fill("<not-metadata/>")
     page.locator("input[name=_continue]").click()
-    assert page.locator(".errorlist").count() >= 1
+    page.locator(".errorlist").first.wait_for()
     page.locator("#id_metadata_xml").fill(metadata(demo))
     page.locator("#id_enabled").check()
     page.locator("input[name=_continue]").click()
-    page.wait_for_load_state()
+    page.locator(".messagelist").wait_for()
     assert page.locator(".errorlist").count() == 0
     assert page.locator("#id_entity_id").input_value() == f"{demo.portal}/metadata-of-acme"
     assert page.locator("#id_enabled").is_checked()
@@ -59,6 +61,12 @@ def test_every_page_of_the_administration_opens_without_a_complaint(demo: Demo, 
         response = page.goto(link)
         assert response is not None
         assert response.status == 200, link
+
+
+def test_the_page_of_our_keys_fits_on_a_telephone(demo: Demo, chromium: Chromium) -> None:
+    with chromium.window(viewport=NARROW) as visitor:
+        demo.administer(visitor.page, "/admin/saml_sp/spkeypair/")
+        assert visitor.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
 
 
 def metadata(demo: Demo) -> str:

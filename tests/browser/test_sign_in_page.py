@@ -54,6 +54,31 @@ def test_it_is_a_form_with_a_button_where_there_are_no_scripts(demo: Demo, chrom
         assert "Welcome, Ada" in visitor.words()
 
 
+def test_an_address_alone_leads_to_the_identity_provider_of_its_domain(
+    demo: Demo, visitor: Visitor, chromium: Chromium
+) -> None:
+    """The policy for forms would stop a redirect, so this is for a real browser to say; scripts or none."""
+    page = visitor.page
+    demo.administer(page, "/admin/saml_sp/emaildomain/add/")
+    page.get_by_label("Idp").select_option(index=1)
+    page.get_by_label("Domain").fill("Led.example")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_label("Why you know").fill("their contract")
+    page.get_by_role("button", name="Vouch for it").click()
+    page.get_by_text("The domain led.example belongs to").wait_for()
+    for scripts in (True, False):
+        with chromium.window(java_script_enabled=scripts) as somebody:
+            page = somebody.page
+            page.goto(f"{demo.portico}/sign-in/?next=/profile/")
+            page.get_by_label("E-mail").fill("anybody@led.example")
+            page.get_by_label("E-mail").press("Enter")
+            page.wait_for_url(f"{demo.portal}/sso?**")
+            demo.answer(page, "Ada Minter")
+            if not scripts:
+                page.get_by_role("button", name="Continue to Portico").click()
+            page.wait_for_url(f"{demo.portico}/profile/")
+
+
 def test_an_answer_that_another_browser_asked_for_signs_nobody_in(
     demo: Demo, visitor: Visitor, chromium: Chromium
 ) -> None:
@@ -74,7 +99,7 @@ def test_an_administrator_signs_in_by_password_and_out(demo: Demo, visitor: Visi
     assert "Sign-in attempts" in visitor.words()
     page.goto(f"{demo.portico}/")
     assert "Local account" in visitor.words()
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url(f"{demo.portico}/signed-out/**")
     page.goto(f"{demo.portico}/admin/")
     assert page.locator("input[name=password]").count() == 1

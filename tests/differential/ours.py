@@ -33,7 +33,9 @@ def expectation(party: Counterpart, *, kinds: Sequence[Kind] = SIGNERS, request_
             entity_id=party.entity_id,
             keys=tuple(
                 verification_key(
-                    key(kind).certificate_pem.decode(), certificate.not_valid_before_utc, certificate.not_valid_after_utc
+                    key(kind).certificate_pem.decode(),
+                    certificate.not_valid_before_utc,
+                    certificate.not_valid_after_utc,
                 )
                 for kind, certificate in zip(kinds, certificates, strict=True)
             ),

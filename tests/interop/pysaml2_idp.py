@@ -305,9 +305,11 @@ class Provider:
             self.forget(known)
         self.note("logout carried out", signed=signed, ended=len(leaving), mine=session in leaving)
         message = self.server.create_logout_response(parsed.message, [self.slo_binding], sign=not redirected)
-        destination = message.destination if redirected else self.server.response_args(
-            parsed.message, [self.slo_binding], "spsso"
-        )["destination"]
+        destination = (
+            message.destination
+            if redirected
+            else self.server.response_args(parsed.message, [self.slo_binding], "spsso")["destination"]
+        )
         sent = self.server.apply_binding(
             self.slo_binding, str(message), destination, fields.get("RelayState", ""), response=True, sign=redirected
         )
@@ -355,11 +357,11 @@ class Handler(BaseHTTPRequestHandler):
 
     provider: Provider
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         """A page, or a message in the query."""
         self.answer(urlsplit(self.path).query)
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_POST(self) -> None:
         """A form."""
         self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
 

@@ -106,27 +106,38 @@ def test_it_shows_who_vouches_which_identities_there_are_and_how_many_sessions(
 
 def test_it_shows_a_local_account_as_such(admin: Browser) -> None:
     page = text(admin.get(of(factories.user())))
-    assert "Identity provider: local account Identities: none Signed in now: no " in page
+    assert "Identity provider: local account Identities: none Sign-in address to hand over: - " in page
 
 
 def test_switching_an_account_off_ends_its_sessions_at_once(admin: Browser, ana: Browser) -> None:
     person = ana.user
     assert person
-    submit(admin, of(person), {"email": person.email})
+    submit(admin, of(person, "deactivate"), {"because": "has left"})
     person.refresh_from_db()
-    assert not person.is_active
+    assert (person.is_active, person.inactive_because) == (False, "has left")
     assert ana.user is None
     assert ana.get("/").status_code == 302
 
 
-def test_setting_a_password_ends_the_sessions_that_the_old_one_began(admin: Browser, ana: Browser) -> None:
-    person = ana.user
-    assert person
-    answer = submit(admin, of(person, "password"), {"password1": PASSWORD, "password2": PASSWORD, "set-password": "1"})
+def test_setting_a_password_ends_the_sessions_that_the_old_one_began(admin: Browser) -> None:
+    person = factories.user("lou@portico.example", password=PASSWORD)
+    theirs = sign_in_by_password(person)
+    new = "another good long password"
+    answer = submit(admin, of(person, "password"), {"password1": new, "password2": new, "set-password": "1"})
     assert answer.status_code == 302
     person.refresh_from_db()
-    assert person.check_password(PASSWORD)
-    assert ana.get("/").status_code == 302
+    assert person.check_password(new)
+    assert theirs.get("/").status_code == 302
+
+
+def test_nobody_sets_a_password_for_somebody_of_an_identity_provider(admin: Browser, ana: Browser) -> None:
+    person = ana.user
+    assert person
+    assert "password/" not in admin.get(of(person)).content.decode()
+    answer = submit(admin, of(person, "password"), {"password1": PASSWORD, "password2": PASSWORD}, page=ADD)
+    assert answer.status_code == 403
+    person.refresh_from_db()
+    assert not person.has_usable_password()
 
 
 def test_a_superuser_hands_out_rights(admin: Browser) -> None:

@@ -309,23 +309,25 @@ SHAPES: dict[str, tuple[Callable[[etree._Element], None], type[SamlError]]] = {
     "no cipher text": (without(f"{DATA}/xenc:CipherData/xenc:CipherValue"), BadStructure),
     "no CipherData": (without(f"{DATA}/xenc:CipherData"), BadStructure),
     "a digest for the data": (
-        added_to(f"{DATA}/xenc:EncryptionMethod", f'<ds:DigestMethod Algorithm="{SHA1}"/>'), BadStructure,
+        added_to(f"{DATA}/xenc:EncryptionMethod", f'<ds:DigestMethod Algorithm="{SHA1}"/>'),
+        BadStructure,
     ),
     "a key in a key": (added_to(KEY, "<ds:KeyInfo><xenc:EncryptedKey/></ds:KeyInfo>", 1), BadStructure),
     "two digests": (
-        added_to(f"{KEY}/xenc:EncryptionMethod", f'<ds:DigestMethod Algorithm="{SHA256}"/>'), BadStructure,
+        added_to(f"{KEY}/xenc:EncryptionMethod", f'<ds:DigestMethod Algorithm="{SHA256}"/>'),
+        BadStructure,
     ),
     "a mask for mgf1p": (
-        added_to(
-            f"{KEY}/xenc:EncryptionMethod", f'<e:MGF xmlns:e="{names.XENC11}" Algorithm="{MGF_SHA256}"/>'
-        ),
+        added_to(f"{KEY}/xenc:EncryptionMethod", f'<e:MGF xmlns:e="{names.XENC11}" Algorithm="{MGF_SHA256}"/>'),
         BadStructure,
     ),
     "OAEP parameters": (
-        added_to(f"{KEY}/xenc:EncryptionMethod", "<xenc:OAEPparams>AA==</xenc:OAEPparams>"), BadStructure,
+        added_to(f"{KEY}/xenc:EncryptionMethod", "<xenc:OAEPparams>AA==</xenc:OAEPparams>"),
+        BadStructure,
     ),
     "a way to somewhere else": (
-        added_to(f"{DATA}/ds:KeyInfo", '<ds:RetrievalMethod URI="http://127.0.0.1:1/"/>'), BadStructure,
+        added_to(f"{DATA}/ds:KeyInfo", '<ds:RetrievalMethod URI="http://127.0.0.1:1/"/>'),
+        BadStructure,
     ),
     "a way to nothing": (added_to(f"{DATA}/ds:KeyInfo", '<ds:RetrievalMethod URI="#nothing"/>'), BadStructure),
     "a way without an address": (added_to(f"{DATA}/ds:KeyInfo", "<ds:RetrievalMethod/>"), BadStructure),
@@ -368,5 +370,3 @@ def test_a_signature_holds_nothing_of_encryption(forge: Forge, child: str) -> No
     with pytest.raises(SamlError) as refusal:
         opened(forge.xml(after=added_to(".//ds:Signature/ds:KeyInfo", f"<{child}/>")), forge, Ours.FIRST)
     assert refusal.value.code == "signature_shape"
-
-

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
+from django.test import Client
 from django.utils import timezone
 
 from accounts import sessions
@@ -36,7 +37,7 @@ def idp() -> IdentityProvider:
     return factories.idp("customer")
 
 
-def response_for(idp: IdentityProvider, email: str = ANA, **changes: object) -> bytes:
+def response_for(idp: IdentityProvider, email: str = ANA, **changes: Any) -> bytes:
     return Forge(idp, timezone.now()).xml(name_id=email, attributes=(email_attribute(email),), **changes)
 
 
@@ -308,6 +309,15 @@ def test_an_answer_cannot_be_given_by_a_link_or_by_another_site(asked: Browser) 
     assert asked.user == User.objects.get(email=ANA)
 
 
+def test_an_adopted_session_of_somebody_else_is_not_asked_about(asked: Browser, idp: IdentityProvider) -> None:
+    other = Browser()
+    other.sign_in(idp, response_for(idp, "max@customer.example"))
+    cookies = f"{SESSION}={asked.session_key}; {HANDOVER_COOKIE}={other.session_key}"
+    response = asked.get(CONTINUE, HTTP_COOKIE=cookies)
+    assert (response.status_code, response.headers["Location"]) == (303, "/")
+    assert other.user == User.objects.get(email="max@customer.example")
+
+
 def test_another_answer_asks_again(asked: Browser) -> None:
     page = asked.get(CONTINUE)
     again = asked.post(CONTINUE, {"answer": "perhaps", "csrfmiddlewaretoken": token(page)})
@@ -324,12 +334,10 @@ def test_an_answer_that_comes_late_changes_nothing(asked: Browser) -> None:
 
 
 def test_a_local_session_of_somebody_else_is_asked_about_as_well(idp: IdentityProvider) -> None:
-    staff = factories.user("staff@portico.example", password="a long local password", is_staff=True)
-    browser = Browser()
-    form = browser.get("/admin/login/")
-    browser.post("/admin/login/", {
-        "username": staff.email, "password": "a long local password", "next": "/", "csrfmiddlewaretoken": token(form),
-    })  # fmt: skip
+    staff = factories.user("staff@portico.example", is_staff=True)
+    local = Client()
+    local.force_login(staff)
+    browser = Browser(jar={SESSION: local.cookies[SESSION]})
     assert browser.user == staff
     browser.send(idp, response_for(idp))
     assert "Continue as" in browser.get(CONTINUE).content.decode()

@@ -25,6 +25,8 @@ from tests.idp import ANA, Forge, Kind, email_attribute, key, swap
 from tests.spoilers import SHELVES, Spoiled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.http import HttpResponse
 
     from saml_sp.models import IdentityProvider
@@ -46,7 +48,7 @@ def forge(idp: IdentityProvider) -> Forge:
 def rows() -> dict[str, int]:
     """What a login would have left behind."""
     tables = (User, Session, SpentAssertion, FederatedIdentity, SamlSession, Event)
-    return {table.__name__: table._default_manager.count() for table in tables}  # type: ignore[attr-defined]  # all have one
+    return {table.__name__: table._default_manager.count() for table in tables}
 
 
 def assert_refused(
@@ -160,7 +162,7 @@ def file_part(name: str) -> str:
 
 MULTIPART = "multipart/form-data; boundary=bound"
 # Each is the content type and, made from the base64 of a valid response, the body.
-BODIES = {
+BODIES: dict[str, tuple[str, Callable[[str], bytes]]] = {
     "json": ("application/json", lambda good: json.dumps({"SAMLResponse": good}).encode()),
     "plain_text": ("text/plain", lambda good: f"SAMLResponse={good}".encode()),
     "xml": ("text/xml", lambda good: good.encode()),
@@ -171,13 +173,18 @@ BODIES = {
     "a_field_in_small_letters": (FORM, lambda good: urlencode({"samlresponse": good}).encode()),
     "the_field_as_a_list": (FORM, lambda good: urlencode({"SAMLResponse[]": good}).encode()),
     "the_field_twice": (FORM, lambda good: urlencode([("SAMLResponse", good), ("SAMLResponse", good)]).encode()),
-    "the_field_twice_and_one_is_empty": (FORM, lambda good: urlencode([("SAMLResponse", ""), ("SAMLResponse", good)]).encode()),
+    "the_field_twice_and_one_is_empty": (
+        FORM,
+        lambda good: urlencode([("SAMLResponse", ""), ("SAMLResponse", good)]).encode(),
+    ),
     "a_file": (MULTIPART, lambda good: multipart((file_part("SAMLResponse"), good.encode()))),
     "a_field_and_a_file": (
-        MULTIPART, lambda good: multipart((field("SAMLResponse"), good.encode()), (file_part("SAMLResponse"), b"x")),
+        MULTIPART,
+        lambda good: multipart((field("SAMLResponse"), good.encode()), (file_part("SAMLResponse"), b"x")),
     ),
     "two_parts": (
-        MULTIPART, lambda good: multipart((field("SAMLResponse"), good.encode()), (field("SAMLResponse"), good.encode())),
+        MULTIPART,
+        lambda good: multipart((field("SAMLResponse"), good.encode()), (field("SAMLResponse"), good.encode())),
     ),
     "a_form_in_utf_16": (f"{FORM}; charset=utf-16", lambda good: urlencode({"SAMLResponse": good}).encode("utf-16")),
     "a_form_in_latin_1": (f"{FORM}; charset=latin-1", lambda good: urlencode({"SAMLResponse": good}).encode()),
@@ -188,7 +195,8 @@ BODIES = {
     "a_form_in_zlib": (f"{FORM}; charset=zlib", lambda good: urlencode({"SAMLResponse": good}).encode()),
     "parts_without_a_boundary": ("multipart/form-data", lambda good: multipart((field("SAMLResponse"), good.encode()))),
     "a_boundary_that_is_none": (
-        "multipart/form-data; boundary=é", lambda good: multipart((field("SAMLResponse"), good.encode())),
+        "multipart/form-data; boundary=é",
+        lambda good: multipart((field("SAMLResponse"), good.encode())),
     ),
     "parts_cut_off": (MULTIPART, lambda good: multipart((field("SAMLResponse"), good.encode()))[:60]),
     "two_thousand_fields": (FORM, lambda good: urlencode([("SAMLResponse", good), *[("x", "y")] * 2001]).encode()),
@@ -196,7 +204,7 @@ BODIES = {
         MULTIPART,
         lambda good: multipart((field("SAMLResponse"), good.encode()), *[(file_part("x"), b"y")] * 6),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -220,8 +228,10 @@ def test_it_refuses_a_response_in_the_query(idp: IdentityProvider) -> None:
 
 
 # Each makes something that is not plain base64 of the plain base64 of a valid response.
-NOT_BASE64 = {
-    "the_alphabet_for_urls": lambda good: good[:40].replace(good[10], "-") + good[40:-8].replace("/", "_") + "_" + good[-7:],
+NOT_BASE64: dict[str, Callable[[str], str]] = {
+    "the_alphabet_for_urls": lambda good: (
+        good[:40].replace(good[10], "-") + good[40:-8].replace("/", "_") + "_" + good[-7:]
+    ),
     "a_blank_within": lambda good: good[:40] + " " + good[40:],
     "a_blank_before": lambda good: " " + good,
     "a_blank_behind": lambda good: good + " ",
@@ -231,14 +241,16 @@ NOT_BASE64 = {
     "a_nul": lambda good: good + "\x00",
     "a_full_width_letter": lambda good: "\uff21" + good[1:],
     "a_data_url": lambda good: "data:text/xml;base64," + good,
-    "one_character_missing": lambda good: good.rstrip("=")[:-1] if len(good.rstrip("=")) % 4 != 2 else good.rstrip("=")[:-2] + "=",
+    "one_character_missing": lambda good: (
+        good.rstrip("=")[:-1] if len(good.rstrip("=")) % 4 != 2 else good.rstrip("=")[:-2] + "="
+    ),
     "too_many_signs_at_the_end": lambda good: good.rstrip("=") + "====",
     "a_sign_within": lambda good: good[:40] + "=" + good[40:],
     "another_text_behind_the_end": lambda good: encode(b"<a/>") + good,
     "xml_itself": lambda good: "<samlp:Response/>",
     "percent_encoded_twice": lambda good: good + "%3D",
     "a_replacement_character": lambda good: good + "\ufffd",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", NOT_BASE64)
@@ -390,7 +402,9 @@ def test_two_idps_may_use_the_same_assertion_id(idp: IdentityProvider) -> None:
     other = factories.idp("other")
     for number, each in enumerate((idp, other)):
         email = f"ana{number}@customer.example"
-        Browser().sign_in(each, forge(each).xml(assertion_id="a-1", name_id=email, attributes=(email_attribute(email),)))
+        Browser().sign_in(
+            each, forge(each).xml(assertion_id="a-1", name_id=email, attributes=(email_attribute(email),))
+        )
 
 
 # --- Accounts ---------------------------------------------------------------------------------------------------------
@@ -442,7 +456,9 @@ def test_it_refuses_another_subject_with_the_same_email(idp: IdentityProvider) -
     before = rows()
     assert_refused(Browser().send(idp, forge(idp).xml(name_id="u-2")), "subject_changed", before=before)
     # A qualifier makes another subject of the same name, and case does too: a NameID is opaque.
-    assert_refused(Browser().send(idp, forge(idp).xml(name_id="u-1", name_qualifier="x")), "subject_changed", before=before)
+    assert_refused(
+        Browser().send(idp, forge(idp).xml(name_id="u-1", name_qualifier="x")), "subject_changed", before=before
+    )
     assert_refused(Browser().send(idp, forge(idp).xml(name_id="U-1")), "subject_changed", before=before)
 
 
@@ -473,12 +489,19 @@ def test_it_refuses_a_pending_identity_of_another_idp(idp: IdentityProvider) -> 
 def test_it_refuses_a_transient_name_id_even_of_somebody_known(idp: IdentityProvider) -> None:
     factories.identity(idp, factories.user())
     before = rows()
-    assert_refused(Browser().send(idp, forge(idp).xml(name_id_format=NAMEID_TRANSIENT)), "transient_subject", before=before)
+    assert_refused(
+        Browser().send(idp, forge(idp).xml(name_id_format=NAMEID_TRANSIENT)), "transient_subject", before=before
+    )
 
 
 def test_a_refusal_shows_nothing_of_the_message(idp: IdentityProvider) -> None:
     marker = "<b>marked</b>"
-    for changes in ({"audiences": [marker]}, {"name_id": f"{marker} "}, {"status": f"urn:x:{marker}"}, {"issuer": marker}):
+    for changes in (
+        {"audiences": [marker]},
+        {"name_id": f"{marker} "},
+        {"status": f"urn:x:{marker}"},
+        {"issuer": marker},
+    ):
         response = Browser().send(idp, forge(idp).xml(**changes), relay_state="/marked/")
         assert response.status_code == 403
         assert "marked" not in response.content.decode()

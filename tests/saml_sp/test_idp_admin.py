@@ -197,6 +197,14 @@ def test_an_empty_file_is_said_to_be_empty(client: Client, draft: IdentityProvid
     assert "empty" in refused(client.post(page(draft), form(draft, metadata_file=upload(b""))))
 
 
+def test_pasted_metadata_that_wants_signed_requests_switches_them_on(client: Client, draft: IdentityProvider) -> None:
+    wants = entity(role(more=' WantAuthnRequestsSigned="true"'))
+    saved = client.post(page(draft), form(draft, metadata_xml=wants), follow=True)
+    draft.refresh_from_db()
+    assert draft.sign_requests
+    assert "there is no key pair of ours to sign with" in text(saved)
+
+
 def test_metadata_wins_over_what_was_entered_by_hand_in_the_same_step(client: Client, draft: IdentityProvider) -> None:
     changed = form(
         draft, metadata_xml=entity(), entity_id="something else", sso_url="http://bad.example",

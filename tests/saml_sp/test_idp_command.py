@@ -222,6 +222,22 @@ def test_enable_and_disable_throw_the_switch_once(metadata: str) -> None:
     assert kinds() == ["admin:idp:create", "admin:idp:enable", "admin:idp:disable"]
 
 
+def test_an_idp_that_wants_signed_requests_gets_them_and_a_missing_key_pair_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "wants.xml"
+    path.write_text(entity(role(more=' WantAuthnRequestsSigned="true"')))
+    err = io.StringIO()
+    call_command("idp", "import", "acme", "--metadata", str(path), stdout=io.StringIO(), stderr=err)
+    assert IdentityProvider.objects.get().sign_requests
+    assert "there is no key pair of ours to sign with" in err.getvalue()
+
+
+def test_an_idp_that_does_not_ask_for_signed_requests_may_get_them_all_the_same(metadata: str) -> None:
+    idp("import", "acme", "--metadata", metadata)
+    IdentityProvider.objects.update(sign_requests=True)
+    idp("import", "acme", "--metadata", metadata)
+    assert IdentityProvider.objects.get().sign_requests
+
+
 def test_enable_refuses_a_draft_and_names_what_is_missing() -> None:
     IdentityProvider.objects.draft("acme")
     sentence = refusal("enable", "acme")

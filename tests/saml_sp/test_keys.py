@@ -124,9 +124,7 @@ def test_rotation_puts_every_key_under_the_first_encryption_key(encryption_key: 
     assert kinds() == ["admin:sp_key:rotate"] * 2
 
 
-def test_rotation_without_the_key_that_is_needed_changes_nothing(
-    encryption_key: str, settings: Settings
-) -> None:
+def test_rotation_without_the_key_that_is_needed_changes_nothing(encryption_key: str, settings: Settings) -> None:
     factories.key_pair(Ours.FIRST, KeyState.CURRENT)
     settings.PORTICO_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     factories.key_pair(Ours.SECOND, KeyState.NEXT)
@@ -251,9 +249,7 @@ def test_the_same_key_pair_is_not_held_twice(client: Client, encryption_key: str
     assert len(states()) == 1
 
 
-def test_a_key_that_cannot_be_opened_is_not_promoted(
-    client: Client, encryption_key: str, settings: Settings
-) -> None:
+def test_a_key_that_cannot_be_opened_is_not_promoted(client: Client, encryption_key: str, settings: Settings) -> None:
     factories.key_pair(Ours.FIRST, KeyState.CURRENT)
     factories.key_pair(Ours.SECOND, KeyState.NEXT)
     settings.PORTICO_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]

@@ -28,7 +28,7 @@ from django.utils import timezone
 
 from accounts.models import Session, User
 from demo.issuer import encode
-from saml_sp.models import FederatedIdentity, Outcome, SignInAttempt, SpentAssertion
+from saml_sp.models import DomainProof, EmailDomain, FederatedIdentity, Outcome, SignInAttempt, SpentAssertion
 from saml_sp.views import HANDOVER_COOKIE
 from tests import factories
 from tests.door import CONTINUE, acs
@@ -84,9 +84,13 @@ class Workers:
 
     def crowd(self, idp: IdentityProvider, messages: Sequence[bytes]) -> list[Answer]:
         """Send all of the messages at once."""
+        return self.crowds([(idp, xml) for xml in messages])
+
+    def crowds(self, messages: Sequence[tuple[IdentityProvider, bytes]]) -> list[Answer]:
+        """Send all of the messages at once, each from its identity provider."""
         barrier = threading.Barrier(len(messages), timeout=30)
         with ThreadPoolExecutor(len(messages)) as pool:
-            return list(pool.map(lambda xml: self.post(idp, xml, barrier), messages))
+            return list(pool.map(lambda one: self.post(one[0], one[1], barrier), messages))
 
 
 @pytest.fixture(scope="module")
@@ -167,14 +171,69 @@ def test_twenty_people_who_claim_one_pending_identity_at_once_are_one_person(wor
     user = factories.user(ANA)
     factories.pending(idp, user)
     messages = [
-        Forge(idp, timezone.now()).xml(name_id=f"u-{number}", attributes=(email_attribute(ANA),)) for number in range(CROWD)
+        Forge(idp, timezone.now()).xml(name_id=f"u-{number}", attributes=(email_attribute(ANA),))
+        for number in range(CROWD)
     ]
     answers = workers.crowd(idp, messages)
     assert Counter(answer.status for answer in answers) == {303: 1, 403: CROWD - 1}
     accepted = SignInAttempt.objects.get(outcome=Outcome.ACCEPTED)
     assert FederatedIdentity.objects.get().subject == accepted.name_id
-    assert set(SignInAttempt.objects.filter(outcome=Outcome.REFUSED).values_list("code", flat=True)) == {"subject_changed"}
+    assert set(SignInAttempt.objects.filter(outcome=Outcome.REFUSED).values_list("code", flat=True)) == {
+        "subject_changed"
+    }
     assert Session.objects.get().user == user
+
+
+def test_two_identity_providers_that_assert_one_person_at_once_are_one_account_and_one_refusal(
+    workers: Workers,
+) -> None:
+    """In a domain that is nobody's; ten times over, for a race is not run in one."""
+    idps = [factories.idp(), factories.idp()]
+    for number in range(CROWD // 2):
+        email = f"ana-{number}@nobodys.example"
+        messages = [
+            (idp, Forge(idp, timezone.now()).xml(name_id=f"u-{number}", attributes=(email_attribute(email),)))
+            for idp in idps
+        ]
+        answers = workers.crowds(messages)
+        assert Counter(answer.status for answer in answers) == {303: 1, 403: 1}
+        assert (
+            FederatedIdentity.objects.get(user__email=email).idp
+            == idps[[answer.status for answer in answers].index(303)]
+        )
+        assert SignInAttempt.objects.filter(outcome=Outcome.REFUSED).latest("pk").code == "account_of_another_idp"
+    assert User.objects.count() == FederatedIdentity.objects.count() == CROWD // 2
+
+
+def test_twenty_people_who_are_to_be_linked_to_one_account_at_once_are_one_person(workers: Workers) -> None:
+    """No constraint of the database forbids an account several identities: the account's row is what they wait for."""
+    idp = factories.idp()
+    EmailDomain.objects.create(
+        idp=idp, domain="customer.example", verified_at=timezone.now(), proof=DomainProof.VOUCHED
+    )
+    user = factories.user(ANA)
+    messages = [
+        Forge(idp, timezone.now()).xml(name_id=f"u-{number}", attributes=(email_attribute(ANA),))
+        for number in range(CROWD)
+    ]
+    answers = workers.crowd(idp, messages)
+    assert Counter(answer.status for answer in answers) == {303: 1, 403: CROWD - 1}
+    assert FederatedIdentity.objects.get().subject == SignInAttempt.objects.get(outcome=Outcome.ACCEPTED).name_id
+    assert Session.objects.get().user == user
+    assert set(SignInAttempt.objects.filter(outcome=Outcome.REFUSED).values_list("code", flat=True)) == {
+        "subject_changed"
+    }
+
+
+def test_one_person_who_is_linked_twenty_times_at_once_comes_in_every_time(workers: Workers) -> None:
+    idp = factories.idp()
+    EmailDomain.objects.create(
+        idp=idp, domain="customer.example", verified_at=timezone.now(), proof=DomainProof.VOUCHED
+    )
+    user = factories.user(ANA)
+    answers = workers.crowd(idp, [Forge(idp, timezone.now()).xml() for _ in range(CROWD)])
+    assert Counter(answer.status for answer in answers) == {303: CROWD}
+    assert FederatedIdentity.objects.get().user == user
 
 
 def test_one_hand_over_taken_up_twenty_times_at_once_is_one_session(workers: Workers) -> None:

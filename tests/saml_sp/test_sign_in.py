@@ -142,7 +142,9 @@ def local_time(forge: Forge) -> bytes:
         end = forge.now + timedelta(minutes=3, hours=2)
         for element in (find(tree, CONDITIONS), find(tree, f"{CONFIRMATION}/saml:SubjectConfirmationData")):
             element.set("NotOnOrAfter", end.strftime("%Y-%m-%dT%H:%M:%S.1234567+02:00"))
-        find(tree, CONDITIONS).set("NotBefore", (forge.now - timedelta(hours=1, minutes=1)).strftime("%Y-%m-%dT%H:%M:%S-01:00"))
+        find(tree, CONDITIONS).set(
+            "NotBefore", (forge.now - timedelta(hours=1, minutes=1)).strftime("%Y-%m-%dT%H:%M:%S-01:00")
+        )
         tree.set("IssueInstant", forge.now.strftime("%Y-%m-%dT%H:%M:%S.0000000Z"))
 
     return forge.xml(change)
@@ -177,9 +179,14 @@ SHAPES: dict[str, Callable[[Forge], bytes]] = {
     "other_prefixes": says(protocol_prefix="samlp", assertion_prefix="saml"),
     "odd_prefixes": says(protocol_prefix="_p.1", assertion_prefix="Xmlns-2"),
     # Added after signing: exclusive canonicalisation leaves out what is not used.
-    "a_prefix_that_is_not_ascii": rewritten("<saml2p:Response ", '<saml2p:Response xmlns:é="urn:x" ', signed=Signed.ASSERTION),
+    "a_prefix_that_is_not_ascii": rewritten(
+        "<saml2p:Response ", '<saml2p:Response xmlns:é="urn:x" ', signed=Signed.ASSERTION
+    ),
     "elements_that_are_not_ascii": changed(
-        put(STATEMENT, '<saml:Attribute Name="größe"><saml:AttributeValue><é ü="ö">ä</é></saml:AttributeValue></saml:Attribute>')
+        put(
+            STATEMENT,
+            '<saml:Attribute Name="größe"><saml:AttributeValue><é ü="ö">ä</é></saml:AttributeValue></saml:Attribute>',
+        )
     ),
     "default_namespaces": says(protocol_prefix=None, assertion_prefix=None),
     "no_inclusive_namespaces": says(inclusive_prefixes=()),
@@ -218,8 +225,12 @@ SHAPES: dict[str, Callable[[Forge], bytes]] = {
     "a_structured_attribute": changed(put(STATEMENT, EDU_PERSON)),
     "the_same_email_three_times": says(attributes=(*ATTRIBUTES, email_attribute(ANA, ANA.upper(), name="mail"))),
     "untyped_values": says(attributes=(AttributeSpec("mail", [ANA], xsi_type="", name_format=""),)),
-    "a_friendly_name": says(attributes=(AttributeSpec("urn:oid:0.9.2342.19200300.100.1.3", [ANA], friendly_name="mail"),)),
-    "two_attribute_statements": changed(put(A, EDU_PERSON.join(("<saml:AttributeStatement>", "</saml:AttributeStatement>")))),
+    "a_friendly_name": says(
+        attributes=(AttributeSpec("urn:oid:0.9.2342.19200300.100.1.3", [ANA], friendly_name="mail"),)
+    ),
+    "two_attribute_statements": changed(
+        put(A, EDU_PERSON.join(("<saml:AttributeStatement>", "</saml:AttributeStatement>")))
+    ),
     "two_authentication_statements": changed(lambda tree: find(tree, AUTHN).addnext(copy.deepcopy(find(tree, AUTHN)))),
     "several_audiences": says(audiences=lambda forge: ["https://other.example/", ours(forge), "urn:third"]),
     "two_restrictions_with_us_in_both": lambda forge: forge.xml(put(CONDITIONS, RESTRICTION.format(ours(forge)))),
@@ -231,14 +242,19 @@ SHAPES: dict[str, Callable[[Forge], bytes]] = {
     ),
     "a_clock_behind": lambda forge: Forge(forge.party, forge.now - timedelta(seconds=400)).xml(),
     "a_day_of_validity": says(
-        not_before=lambda forge: forge.now, not_on_or_after=lambda forge: forge.now + timedelta(hours=24),
+        not_before=lambda forge: forge.now,
+        not_on_or_after=lambda forge: forge.now + timedelta(hours=24),
         confirmation_not_on_or_after=lambda forge: forge.now + timedelta(hours=24),
     ),
     "confirmed_for_others_too": confirmed_twice,
-    "confirmed_by_a_key_too": lambda forge: confirmed_twice(forge, first_by="urn:oasis:names:tc:SAML:2.0:cm:holder-of-key"),
+    "confirmed_by_a_key_too": lambda forge: confirmed_twice(
+        forge, first_by="urn:oasis:names:tc:SAML:2.0:cm:holder-of-key"
+    ),
     "an_address_of_the_subject": changed(put(AUTHN, '<saml:SubjectLocality Address="192.0.2.1"/>', 0)),
     "no_session_index": says(session_index=None),
-    "an_opaque_name_id": says(name_id="AAdzZWNyZXQx/+==", name_id_format=PERSISTENT, name_qualifier="q", sp_name_qualifier="s"),
+    "an_opaque_name_id": says(
+        name_id="AAdzZWNyZXQx/+==", name_id_format=PERSISTENT, name_qualifier="q", sp_name_qualifier="s"
+    ),
     "a_name_id_without_a_format": says(name_id_format=None),
     "consent": changed(attribute(".", "Consent", "urn:oasis:names:tc:SAML:2.0:consent:obtained")),
     "extensions": changed(put(".", '<samlp:Extensions><x:y xmlns:x="urn:x" z="1">t</x:y></samlp:Extensions>', 1)),
@@ -246,10 +262,12 @@ SHAPES: dict[str, Callable[[Forge], bytes]] = {
         lambda tree: find(tree, CONDITIONS).addnext(fragment('<saml:Advice><x:y xmlns:x="urn:x"/></saml:Advice>'))
     ),
     "no_context_class": changed(
-        lambda tree: (without(f"{AUTHN}/saml:AuthnContext/saml:AuthnContextClassRef")(tree),
-                      put(f"{AUTHN}/saml:AuthnContext", "<saml:AuthnContextDeclRef>urn:x</saml:AuthnContextDeclRef>")(tree))
+        lambda tree: (
+            without(f"{AUTHN}/saml:AuthnContext/saml:AuthnContextClassRef")(tree),
+            put(f"{AUTHN}/saml:AuthnContext", "<saml:AuthnContextDeclRef>urn:x</saml:AuthnContextDeclRef>")(tree),
+        )
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -378,13 +396,17 @@ def test_a_pending_identity_is_completed(jit: bool, fields: dict[str, Any]) -> N
 
 
 def test_a_name_that_is_too_long_is_cut(idp: IdentityProvider) -> None:
-    Browser().sign_in(idp, forge(idp).xml(attributes=(AttributeSpec("givenName", ["", "A" * 500]), email_attribute(ANA))))
+    Browser().sign_in(
+        idp, forge(idp).xml(attributes=(AttributeSpec("givenName", ["", "A" * 500]), email_attribute(ANA)))
+    )
     assert User.objects.get().first_name == "A" * 150
 
 
 def test_names_and_values_of_every_script_are_kept(idp: IdentityProvider) -> None:
     name = "Añá 安娜 \U0001f600"
-    Browser().sign_in(idp, forge(idp).xml(name_id=f"用户-{name}", attributes=(AttributeSpec("sn", [name]), email_attribute(ANA))))
+    Browser().sign_in(
+        idp, forge(idp).xml(name_id=f"用户-{name}", attributes=(AttributeSpec("sn", [name]), email_attribute(ANA)))
+    )
     assert User.objects.get().last_name == name
 
 
@@ -418,19 +440,72 @@ def test_it_leads_to_a_path_of_this_site(idp: IdentityProvider, relay_state: str
 @pytest.mark.parametrize(
     "relay_state",
     [
-        None, "", "profile", "//evil.example", "///evil.example", "////evil.example", "/\\evil.example", "\\\\evil.example",
-        "\\/evil.example", "/%5cevil.example", "/%255cevil.example", "/%2f%2fevil.example", "/%2fevil.example",
-        "%2f%2fevil.example", "/%252f%252fevil.example", "/%25252f%25252fevil.example", "/./%2f/evil.example",
-        "https://evil.example/", "http:evil.example", "https:/evil.example", "HTTPS://evil.example", "ftp://evil.example",
-        "javascript:alert(1)", "JaVaScRiPt:alert(1)", "java\nscript:alert(1)", "data:text/html,x", "vbscript:x", "blob:x",
-        " https://evil.example", " //evil.example", "\t//evil.example", "/\t/evil.example", "/\n/evil.example",
-        "/\r\nSet-Cookie: a=b", "/%0d%0aSet-Cookie:%20a=b", "/%09/evil.example", "/%00", "/\x00", "/\x7f", "/\u2028",
-        "/\u202eexample", "/\ufeff/evil.example", "/@evil.example", "/user:password@evil.example", "//user@evil.example",
-        "/%40evil.example", "/../..//evil.example", "/..;/evil.example/..", "/a/../b", "/%2e%2e/", "/a//b", ".evil.example",
-        "@evil.example", "?next=//evil.example", "#", "ss:/profile/", "127.0.0.1:8000/", "http://127.0.0.1:8000/profile/",
-        "/" + "x" * 2048, "/%" + "25" * 9 + "2f", "\u3000//evil.example", "\uff0f\uff0fevil.example", "r-17", "{\"a\": 1}",
+        None,
+        "",
+        "profile",
+        "//evil.example",
+        "///evil.example",
+        "////evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "\\/evil.example",
+        "/%5cevil.example",
+        "/%255cevil.example",
+        "/%2f%2fevil.example",
+        "/%2fevil.example",
+        "%2f%2fevil.example",
+        "/%252f%252fevil.example",
+        "/%25252f%25252fevil.example",
+        "/./%2f/evil.example",
+        "https://evil.example/",
+        "http:evil.example",
+        "https:/evil.example",
+        "HTTPS://evil.example",
+        "ftp://evil.example",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "java\nscript:alert(1)",
+        "data:text/html,x",
+        "vbscript:x",
+        "blob:x",
+        " https://evil.example",
+        " //evil.example",
+        "\t//evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "/\r\nSet-Cookie: a=b",
+        "/%0d%0aSet-Cookie:%20a=b",
+        "/%09/evil.example",
+        "/%00",
+        "/\x00",
+        "/\x7f",
+        "/\u2028",
+        "/\u202eexample",
+        "/\ufeff/evil.example",
+        "/@evil.example",
+        "/user:password@evil.example",
+        "//user@evil.example",
+        "/%40evil.example",
+        "/../..//evil.example",
+        "/..;/evil.example/..",
+        "/a/../b",
+        "/%2e%2e/",
+        "/a//b",
+        ".evil.example",
+        "@evil.example",
+        "?next=//evil.example",
+        "#",
+        "ss:/profile/",
+        "127.0.0.1:8000/",
+        "http://127.0.0.1:8000/profile/",
+        "/" + "x" * 2048,
+        "/%" + "25" * 9 + "2f",
+        "\u3000//evil.example",
+        "\uff0f\uff0fevil.example",
+        "r-17",
+        '{"a": 1}',
     ],
-)  # fmt: skip
+)
 def test_any_other_relay_state_leads_to_the_landing_page(idp: IdentityProvider, relay_state: str | None) -> None:
     assert arrival(idp, relay_state) == "/"
 

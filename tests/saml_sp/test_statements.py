@@ -10,11 +10,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Session
+from accounts.models import Session, User
+from demo.issuer import AttributeSpec
 from saml_sp.models import SamlSession
 from tests import factories
 from tests.door import CONTINUE, Browser
-from tests.idp import ATTRIBUTES, AttributeSpec, Forge
+from tests.idp import ATTRIBUTES, Forge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,13 +62,13 @@ def test_the_number_of_statements_does_not_depend_on_what_else_there_is() -> Non
     for _ in range(5):
         other = factories.idp()
         factories.identity(other, factories.user(f"other@{other.slug}.example"))
-    session = Session.objects.latest("began_at")
+    user = User.objects.get(identities__idp=idp)
     later = timezone.now() + timedelta(hours=1)
     for number in range(30):
         key = f"{number:032d}"
-        Session.objects.create(session_key=key, session_data="", expire_date=later, user=session.user, adopted_at=later)
+        Session.objects.create(session_key=key, session_data="", expire_date=later, user=user, adopted_at=later)
         SamlSession.objects.create(
-            session_key=key, idp=idp, user=session.user, name_id="x", name_id_key="x" * 64, expires_at=later
+            session_key=key, idp=idp, user=user, name_id="x", name_id_key="x" * 64, expires_at=later
         )
     many = (*ATTRIBUTES, AttributeSpec("groups", [f"g{number}" for number in range(200)]))
     crowded = statements(idp, Browser(), many)

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts.models import Session, User
+from accounts.models import CacheEntry, Session, User
 from saml_sp.management.commands.sweep import delete_in_batches
 from saml_sp.models import IdentityProvider, LogoutAttempt, SamlSession, SignInAttempt, SpentAssertion
 
@@ -31,6 +31,8 @@ def test_it_deletes_what_has_served_and_says_how_much(idp: IdentityProvider) -> 
     now = timezone.now()
     soon, past = now + timedelta(hours=1), now - timedelta(seconds=1)
     person = User.objects.create_user("ada@example.com")
+    for count, expires in (("past", past), ("soon", soon)):
+        CacheEntry.objects.create(cache_key=count, value="", expires=expires)
     SpentAssertion.objects.create(idp=idp, assertion_id="_past", expires_at=past)
     SpentAssertion.objects.create(idp=idp, assertion_id="_soon", expires_at=soon)
     SignInAttempt.objects.create(trace_id="old", at=now - timedelta(days=91), outcome="refused")
@@ -53,6 +55,7 @@ def test_it_deletes_what_has_served_and_says_how_much(idp: IdentityProvider) -> 
         "logout requests of ours: 1 deleted",
         "sign-in attempts: 1 deleted",
         "expired sessions: 1 deleted",
+        "counts of rate limits: 1 deleted",
         "orphaned SAML sessions: 2 deleted",
     ]
     assert SpentAssertion.objects.get().assertion_id == "_soon"

@@ -47,9 +47,9 @@ def easy(portico: Portico, folder: Path) -> Iterator[Pysaml2]:
 
 @pytest.fixture(scope="package")
 def strict(portico: Portico, folder: Path) -> Iterator[Pysaml2]:
-    """pysaml2, wanting signed requests by POST, encrypting what it says; logout by POST."""
+    """pysaml2, wanting signed requests by POST (as its metadata says), encrypting what it says; logout by POST."""
     with running_pysaml2(portico, "strict", folder / "strict", "--strict", "--slo", "post") as idp:
-        portico.connect("strict", idp.metadata(), description="Strict IdP", sign_requests=True)
+        portico.connect("strict", idp.metadata(), description="Strict IdP")
         yield idp
 
 

@@ -1,4 +1,4 @@
-"""What a failed system test shows: the last words of every program, what is on record, and where each browser window is."""
+"""What a failed system test shows: last words of every program, newest records, and where each browser window is."""
 
 from __future__ import annotations
 

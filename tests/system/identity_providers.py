@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
 from demo import keys
+from saml_sp.protocol import names
 from tests.system.programs import CLONE, free_port, started
 from tests.system.surfer import Surfer
 
@@ -110,9 +111,10 @@ def running_saml_idp(portico: Portico, slug: str, folder: Path, *, encrypt: bool
 def encryption_key(portico: Portico, slug: str, folder: Path) -> tuple[str, str]:
     """Files with the certificate and the public key that Portico's metadata offers to encrypt with."""
     page = Surfer().get(portico.url(f"/saml/{slug}/metadata/"))
-    path = "//*[local-name()='KeyDescriptor'][@use='encryption']//*[local-name()='X509Certificate']/text()"
-    (text, *_) = etree.fromstring(page.body).xpath(path)
-    certificate = x509.load_der_x509_certificate(base64.b64decode(str(text)))
+    path = f".//{{{names.MD}}}KeyDescriptor[@use='encryption']//{{{names.DS}}}X509Certificate"
+    text = etree.fromstring(page.body).findtext(path)
+    assert text, page.body.decode()
+    certificate = x509.load_der_x509_certificate(base64.b64decode(text))
     public_key = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (folder / "ours.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
     (folder / "ours.pub").write_bytes(public_key)

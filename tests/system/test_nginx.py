@@ -64,7 +64,7 @@ def behind(folder: Path) -> Iterator[Behind]:
             portico, "proxied", folder / "proxied", "--strict", "--slo", "post", "--trust", str(certificate)
         ) as idp,
     ):
-        portico.connect("proxied", idp.metadata(), description="Proxied IdP", sign_requests=True)
+        portico.connect("proxied", idp.metadata(), description="Proxied IdP")
         yield Behind(portico, idp, trust, plain)
 
 
@@ -166,7 +166,9 @@ def test_a_sign_in_from_the_portal_ends_on_the_public_site(behind: Behind) -> No
     assert page.url == behind.portico.url("/")
     assert behind.idp.ana in page.text
     assert behind.idp.last("response")["to"] == behind.portico.url("/saml/proxied/acs/")
-    assert all(visit.partition(" ")[2].startswith((behind.portico.base_url, behind.idp.url)) for visit in surfer.visited)
+    assert all(
+        visit.partition(" ")[2].startswith((behind.portico.base_url, behind.idp.url)) for visit in surfer.visited
+    )
 
 
 def test_a_password_form_passes_its_checks_behind_the_proxy(behind: Behind) -> None:
@@ -188,7 +190,7 @@ def test_chromium_signs_in_and_out_over_tls(behind: Behind, chromium: Chromium) 
         page.get_by_role("button", name="ana").click()
         page.wait_for_url(behind.portico.url("/profile/"))
         assert behind.idp.ana in visitor.words()
-        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Sign out", exact=True).click()
         page.wait_for_url(f"{behind.portico.base_url}/signed-out/?logout=*")
         assert "has ended its session too" in visitor.words()
 

@@ -171,7 +171,7 @@ def test_chromium_asks_signs_in_and_signs_out(
         page.get_by_role("button", name="ana").click()
         page.wait_for_url(portico.url("/profile/"))
         assert idp.ana in visitor.words()
-        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Sign out", exact=True).click()
         page.wait_for_url("**/signed-out/?logout=*")
         assert "has ended its session too" in visitor.words()
         page.goto(portico.url("/"))

@@ -62,7 +62,7 @@ def test_a_sign_out_here_asks_it_by_post_and_believes_its_signed_answer(
         page.goto(npm.url)
         say_who(page, "npm")
         page.wait_for_url(portico.url("/"))
-        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Sign out", exact=True).click()
         page.wait_for_url("**/signed-out/?logout=*")
         assert "has ended its session too" in visitor.words()
 

@@ -1,9 +1,9 @@
 """Auth0.
 
-Shape after Auth0's page “Customize SAML Assertions” (signResponse off by default, so that the assertion alone is signed;
-lifetimeInSeconds 3600; signatureAlgorithm set to rsa-sha256, whose default is refused here) and messages that the test
-data of several public projects hold: an Issuer of urn form, a NameID that names the connection, claim URIs, values of
-type xs:boolean and xs:anyType beside strings, format uri throughout.
+Shape after Auth0's page “Customize SAML Assertions” (signResponse off by default, so that the assertion alone is
+signed; lifetimeInSeconds 3600; signatureAlgorithm set to rsa-sha256, as the default is refused here) and messages that
+the test data of several public projects hold: an Issuer of urn form, a NameID that names the connection, claim URIs,
+values of type xs:boolean and xs:anyType beside strings, format uri throughout.
 """
 
 from __future__ import annotations

@@ -28,6 +28,9 @@ def _build(
 ) -> bytes:
     response, assertion = new_hex("id{}"), new_hex("id{}")
 
+    def sign(what: str) -> str:
+        return signature(scene, what, inclusive="xs")
+
     def attribute(name: str, value: str) -> str:
         return f"""
             <saml2:Attribute Name="{name}" NameFormat="{UNSPECIFIED}">
@@ -38,12 +41,12 @@ def _build(
         scene,
         f"""<saml2p:Response xmlns:saml2p="{n.SAMLP}" xmlns:saml2="{n.SAML}" xmlns:xs="{n.XS}" xmlns:xsi="{n.XSI}"
     Destination="{scene.acs}" ID="{response}" {scene.answering}IssueInstant="{scene.at()}" Version="2.0">
-    <saml2:Issuer>{scene.issuer}</saml2:Issuer>{signature(scene, response, inclusive="xs") if sign_response else ""}
+    <saml2:Issuer>{scene.issuer}</saml2:Issuer>{sign(response) if sign_response else ""}
     <saml2p:Status>
         <saml2p:StatusCode Value="{n.STATUS_SUCCESS}"/>
     </saml2p:Status>
     <saml2:Assertion ID="{assertion}" IssueInstant="{scene.at()}" Version="2.0">
-        <saml2:Issuer>{scene.issuer}</saml2:Issuer>{signature(scene, assertion, inclusive="xs") if sign_assertion else ""}
+        <saml2:Issuer>{scene.issuer}</saml2:Issuer>{sign(assertion) if sign_assertion else ""}
         <saml2:Subject>
             <saml2:NameID Format="{name_id_format}">{scene.email}</saml2:NameID>
             <saml2:SubjectConfirmation Method="{n.CM_BEARER}">

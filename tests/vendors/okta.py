@@ -31,10 +31,11 @@ def _build(
 ) -> bytes:
     response, assertion = (f"id{secrets.randbelow(10**28):028d}" for _ in range(2))
     issuer = f'<saml2:Issuer xmlns:saml2="{n.SAML}" Format="{n.NAMEID_ENTITY}">{scene.issuer}</saml2:Issuer>'
-    value = f'xmlns:xsi="{n.XSI}"' if xs_on_root_only else f'{_XS} xmlns:xsi="{n.XSI}"'
+    declared = f'xmlns:xsi="{n.XSI}"' if xs_on_root_only else f'{_XS} xmlns:xsi="{n.XSI}"'
 
     def attribute(name: str, *values: str) -> str:
-        inner = "".join(f'<saml2:AttributeValue {value} xsi:type="xs:string">{v}</saml2:AttributeValue>' for v in values)
+        opening = f'<saml2:AttributeValue {declared} xsi:type="xs:string">'
+        inner = "".join(f"{opening}{value}</saml2:AttributeValue>" for value in values)
         return f'<saml2:Attribute Name="{name}" NameFormat="{UNSPECIFIED}">{inner}</saml2:Attribute>'
 
     return signed(

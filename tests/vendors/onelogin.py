@@ -41,7 +41,7 @@ def _build(scene: Scene, *, sign_response: bool = False, sign_assertion: bool = 
         f'NotOnOrAfter="{scene.at(180, digits=0)}" Recipient="{scene.acs}" {scene.answering}/>'
         f'</saml:SubjectConfirmation></saml:Subject><saml:Conditions NotBefore="{scene.at(-180, digits=0)}" '
         f'NotOnOrAfter="{scene.at(180, digits=0)}"><saml:AudienceRestriction><saml:Audience>{scene.audience}'
-        f'</saml:Audience></saml:AudienceRestriction></saml:Conditions><saml:AuthnStatement '
+        f"</saml:Audience></saml:AudienceRestriction></saml:Conditions><saml:AuthnStatement "
         f'AuthnInstant="{scene.at(-1, digits=0)}" SessionNotOnOrAfter="{scene.at(86_400, digits=0)}" '
         f'SessionIndex="{new_id()}"><saml:AuthnContext><saml:AuthnContextClassRef>{CONTEXTS}:'
         f"PasswordProtectedTransport</saml:AuthnContextClassRef></saml:AuthnContext></saml:AuthnStatement>"

@@ -50,13 +50,11 @@ def _text(
     subject = "AAdzZWNyZXQxQ2s3bGxT" + new_hex("{}") if transient else "7DBQ2seeNYvP9l6RsCrJZRh8/kw="
     qualified = f'NameQualifier="{scene.issuer}" SPNameQualifier="{scene.audience}"'
 
-    def attribute(name: str, friendly_name: str, value: str) -> str:
-        return (
-            f'<saml2:Attribute FriendlyName="{friendly_name}" Name="{name}" NameFormat="{URI}">{value}</saml2:Attribute>'
-        )
+    def attribute(name: str, friendly: str, value: str) -> str:
+        return f'<saml2:Attribute FriendlyName="{friendly}" Name="{name}" NameFormat="{URI}">{value}</saml2:Attribute>'
 
-    def text(name: str, friendly_name: str, value: str) -> str:
-        return attribute(name, friendly_name, f"<saml2:AttributeValue {typed}>{value}</saml2:AttributeValue>")
+    def text(name: str, friendly: str, value: str) -> str:
+        return attribute(name, friendly, f"<saml2:AttributeValue {typed}>{value}</saml2:AttributeValue>")
 
     targeted = (
         f'<saml2:AttributeValue><saml2:NameID Format="{n.NAMEID_PERSISTENT}" {qualified}>7DBQ2seeNYvP9l6RsCrJZRh8/kw='

@@ -1,4 +1,4 @@
-"""Somebody arrives from each vendor's portal, and from each in answer to a request: through the HTTP door."""
+"""Somebody arrives from each vendor's portal, through the HTTP door; and each vendor answers a request."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from accounts.models import User
+from demo.issuer import encode
 from saml_sp.models import FederatedIdentity, KeyState, SignInAttempt
 from saml_sp.protocol import names as n
+from saml_sp.protocol.errors import VerdictRefused
 from tests import factories
+from tests.differential.ours import expectation, open_and_accept
 from tests.door import Browser
 from tests.encrypting import Ours
-from tests.idp import ANA, Kind, key
+from tests.idp import ANA, Kind, Party, key
 from tests.vendors import keycloak, shibboleth
 from tests.vendors.scene import Scene
 from tests.vendors.shapes import SHAPES
 
 if TYPE_CHECKING:
+    from pytest_django import Settings
+
     from saml_sp.models import IdentityProvider
     from tests.vendors.scene import Builder
 
@@ -47,7 +53,21 @@ def test_it_signs_in_from_every_vendor(build: Builder, kind: Kind) -> None:
     assert User.objects.count() == 1
 
 
-def test_it_signs_in_from_shibboleth_as_it_comes_out_of_the_box_but_for_the_name_id() -> None:
+@pytest.mark.parametrize(
+    ("build", "kind"), [pytest.param(*what, id=f"{vendor}-{shape}") for (vendor, shape), what in SHAPES.items()]
+)
+def test_every_vendor_answers_a_request(build: Builder, kind: Kind) -> None:
+    now = timezone.now()
+    form_value = encode(build(Scene(Party(), now, key(kind), in_response_to="r-17")))
+    assertion = open_and_accept(form_value, expectation(Party(), request_id="r-17"), now)
+    assert assertion.in_response_to == "r-17"
+    for other in (None, "r-18"):
+        with pytest.raises(VerdictRefused):
+            open_and_accept(form_value, expectation(Party(), request_id=other), now)
+
+
+def test_it_signs_in_from_shibboleth_where_the_assertion_is_encrypted(settings: Settings) -> None:
+    settings.PORTICO_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     idp = factories.idp("customer")
     factories.key_pair(Ours.FIRST, KeyState.CURRENT)
     browser = Browser()
@@ -61,6 +81,16 @@ def test_it_refuses_a_transient_name_id_where_no_attribute_stands_in_for_it() ->
     response = Browser().send(idp, shibboleth.transient(scene(idp)))
     assert response.status_code == 403
     assert SignInAttempt.objects.get().code == "transient_subject"
+
+
+def test_an_attribute_names_the_person_where_the_name_id_is_another_one_each_time() -> None:
+    idp = factories.idp("customer", subject_attribute="urn:oasis:names:tc:SAML:attribute:subject-id")
+    people = []
+    for _ in ("the first time", "again"):
+        browser = Browser()
+        browser.sign_in(idp, shibboleth.transient(scene(idp)))
+        people.append(browser.user)
+    assert people[0] == people[1] == User.objects.get(email=ANA)
 
 
 def test_it_keeps_the_qualifiers_of_a_persistent_name_id() -> None:

@@ -21,9 +21,8 @@ class Command(BaseCommand):
         off = actions.add_parser("deactivate", help="switch an account off, and end its sessions at once")
         off.add_argument("email")
         off.add_argument("--because", default="", metavar="TEXT", help="why; shown to administrators")
-        actions.add_parser("reactivate", help="let the person sign in again; nothing that ended comes back").add_argument(
-            "email"
-        )
+        on = actions.add_parser("reactivate", help="let the person sign in again; nothing that ended comes back")
+        on.add_argument("email")
 
     def handle(self, *, action: str, email: str, because: str = "", **options: Any) -> None:  # noqa: ARG002 - Django's signature
         now, actor = timezone.now(), Actor.command(f"user {action}")

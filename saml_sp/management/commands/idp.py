@@ -95,36 +95,50 @@ class Command(BaseCommand):
             raise CommandError(f"{slug} was not {'created' if made else 'changed'}. {faults}") from error
         except IntegrityError as error:
             raise CommandError(f"{slug} was being changed by somebody else at the same time. Run it again.") from error
-        for note in found.notes:
+        for note in configuration.notes_on(found):
             self.stderr.write(self.style.WARNING(note))
         self.stdout.write(f"{slug} {'was created' if made else 'is up to date'}.")
         self.show(idp, now)
 
     def domain(  # noqa: PLR0913 - the options of the command line, by their names
-        self, idp: IdentityProvider, now: datetime, actor: Actor, *, what: str, domain: str | None, reason: str, **_: Any
+        self,
+        idp: IdentityProvider,
+        now: datetime,
+        actor: Actor,
+        *,
+        what: str,
+        domain: str | None,
+        reason: str,
+        **_: Any,
     ) -> None:
         """Claim, verify, vouch for, release or list e-mail domains."""
         if what == "list":
             for row in idp.domains.all():
-                state = f"verified by {row.get_proof_display()} {row.reason}" if row.verified_at else "not verified"
-                self.stdout.write(f"{row.domain}  {state.strip()}")
+                why = f" ({row.reason})" if row.reason else ""
+                state = f"verified by {row.get_proof_display()}{why}" if row.verified_at else "claimed, not verified"
+                self.stdout.write(f"{row.domain}  {state}")
             return
         if not domain:
             raise CommandError(f"Name the domain: idp domain {what} {idp.slug} example.com")
         try:
             if what == "add":
                 row = domains.claim(idp, domain, now=now, actor=actor)
-                self.stdout.write(f"{row.domain} is claimed. To verify it, add this DNS record and run `idp domain verify`:")
-                self.stdout.write(f"{row.record_name}. TXT \"{row.record_value}\"")
+                self.stdout.write(
+                    f"{row.domain} is claimed. To verify it, add this DNS record, then: "
+                    f"idp domain verify {idp.slug} {row.domain}"
+                )
+                self.stdout.write(f'{row.record_name}. TXT "{row.record_value}"')
             elif what == "verify":
-                domains.verify(domains.held(idp, domain), now=now, actor=actor)
-                self.stdout.write(f"{domain} is verified and belongs to {idp.slug}.")
+                row = domains.held(idp, domain)
+                domains.verify(row, now=now, actor=actor)
+                self.stdout.write(f"{row.domain} belongs to {idp.slug}, verified by {row.get_proof_display()}.")
             elif what == "vouch":
-                domains.vouch_once(idp, domain, reason, now=now, actor=actor)
-                self.stdout.write(f"{domain} belongs to {idp.slug}, on your word.")
+                row = domains.vouch_once(idp, domain, reason, now=now, actor=actor)
+                self.stdout.write(f"{row.domain} belongs to {idp.slug}, verified by {row.get_proof_display()}.")
             else:
-                domains.release(domains.held(idp, domain), now=now, actor=actor)
-                self.stdout.write(f"{domain} is released.")
+                row = domains.held(idp, domain)
+                domains.release(row, now=now, actor=actor)
+                self.stdout.write(f"{row.domain} is released.")
         except ConfigurationRefused as error:
             raise CommandError(str(error)) from error
 
@@ -160,8 +174,7 @@ class Command(BaseCommand):
             ("Creates accounts", "yes" if idp.jit else "no"),
             ("IdP-initiated", "yes" if idp.idp_initiated else "no"),
         ]
-        for row in idp.domains.all():
-            rows.append(("E-mail domain", str(row)))
+        rows.extend(("E-mail domain", str(row)) for row in idp.domains.all())
         for certificate in idp.certificates.all():
             rows.append(("Certificate", f"{certificate.validity(now)}  {certificate.subject or 'no subject'}"))
             rows.append(("", f"SHA-256 {certificate.sha256}"))
