@@ -12,13 +12,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from django.db import connection
-from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Expression, Model
 from django.db.models import query as django_query
 from django.db.models.sql import UpdateQuery
+from psycopg import RawCursor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,19 +38,28 @@ class Given(Expression):
         super().__init__()
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> Any:  # noqa: ARG002 - Django's signature
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG002 - Django's signature
         """A placeholder, whose parameter is this object until a call replaces it."""
-        return "%s", [self]
+        return "%s", (self,)
 
 
-def _cursor() -> CursorWrapper:
-    """Django's cursor, of the kind whose statements the server prepares once they have come often enough."""
-    connection.ensure_connection()
-    # Django offers a setting for all statements, and none for some; its stubs know neither of these.
-    raw: Any = ServerBindingCursor
-    wrap: Any = connection
-    cursor: CursorWrapper = wrap._prepare_cursor(raw(connection.connection))  # noqa: SLF001 - as above
+def _execute(sql: str, values: list[Any]) -> CursorWrapper:
+    """Run one statement in Django's wrapping, on a cursor whose statements the server prepares when they come often.
+
+    Django offers prepared statements for all that it sends or for none, and some of what the ORM sends does not suit
+    them. In its log of queries one that is prepared has no text.
+    """
+    database = cast("Any", connections[DEFAULT_DB_ALIAS])
+    database.ensure_connection()
+    cursor: CursorWrapper = database._prepare_cursor(RawCursor(database.connection))  # noqa: SLF001 - as said above
+    cursor.execute(sql, values)
     return cursor
+
+
+def _numbered(sql: str) -> str:
+    """Django's placeholders as PostgreSQL has them: nothing is left to be read in the text at each call."""
+    parts = sql.split("%s")
+    return "".join(f"{part}${number}" for number, part in enumerate(parts[:-1], 1)) + parts[-1]
 
 
 def _bound(parameters: tuple[Any, ...], given: dict[str, Any]) -> list[Any]:
@@ -81,13 +90,12 @@ class Select(Generic[_Row]):
                 populator.populate(row, found)
             return found
 
-        return sql, tuple(parameters), read
+        return _numbered(sql), tuple(parameters), read
 
     def first(self, **given: Any) -> _Row | None:
         """The row, or None."""
         sql, parameters, read = self._compiled
-        with _cursor() as cursor:
-            cursor.execute(sql, _bound(parameters, given))
+        with _execute(sql, _bound(parameters, given)) as cursor:
             row = cursor.fetchone()
         return None if row is None else read(row)
 
@@ -104,28 +112,29 @@ class Update:
         query: Any = self._build().query.chain(UpdateQuery)
         query.add_update_values(self._values)
         sql, parameters = query.get_compiler(connection=connection).as_sql()
-        return sql, tuple(parameters)
+        return _numbered(sql), tuple(parameters)
 
     def run(self, **given: Any) -> int:
         """Returns how many rows there were."""
         sql, parameters = self._compiled
-        with _cursor() as cursor:
-            cursor.execute(sql, _bound(parameters, given))
+        with _execute(sql, _bound(parameters, given)) as cursor:
             return int(cursor.rowcount)
 
 
 @cache
 def _insertion(models: tuple[type[Model], ...]) -> tuple[str, tuple[tuple[Field[Any, Any], ...], ...]]:
     """One statement that writes a row of each of these models, and the fields whose values it wants."""
+    quote = connection.ops.quote_name
     parts, fields = [], []
     for model in models:
-        written = tuple(field for field in model._meta.concrete_fields if not getattr(field, "db_returning", False))  # noqa: SLF001 - Django's public name for it
-        columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in written)
+        meta = model._meta  # noqa: SLF001 - Django's public name for it
+        written = tuple(field for field in meta.concrete_fields if not getattr(field, "db_returning", False))
+        columns = ", ".join(quote(str(field.column)) for field in written)
         marks = ", ".join(["%s"] * len(written))
-        parts.append(f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) VALUES ({marks})")  # noqa: S608, SLF001 - names of our own models, values are bound
+        parts.append(f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES ({marks})")  # noqa: S608 - names of ours
         fields.append(written)
     before = ", ".join(f"row_{number} AS ({part})" for number, part in enumerate(parts[:-1]))
-    return f"WITH {before} {parts[-1]}" if before else parts[-1], tuple(fields)
+    return _numbered(f"WITH {before} {parts[-1]}" if before else parts[-1]), tuple(fields)
 
 
 _collected: ContextVar[list[Model] | None] = ContextVar("collected", default=None)
@@ -155,10 +164,10 @@ def together() -> Iterator[None]:
 
 def _write(rows: list[Model]) -> None:
     sql, fields = _insertion(tuple(type(row) for row in rows))
+    database = connections[DEFAULT_DB_ALIAS]
     values = [
-        field.get_db_prep_save(getattr(row, field.attname), connection)
+        field.get_db_prep_save(getattr(row, field.attname), database)
         for row, written in zip(rows, fields, strict=True)
         for field in written
     ]
-    with _cursor() as cursor:
-        cursor.execute(sql, values)
+    _execute(sql, values).close()

@@ -80,6 +80,11 @@ def new_domain_token() -> str:
     return secrets.token_hex(16)
 
 
+@lru_cache(maxsize=4096)
+def _url_of(base: str, view: str, slug: str) -> str:
+    return base + reverse(view, args=[slug])
+
+
 class IdentityProviderQuerySet(models.QuerySet["IdentityProvider"]):
     """What is asked of many identity providers at once."""
 
@@ -272,30 +277,33 @@ class IdentityProvider(models.Model):
             signs_requests=self.sign_requests,
         )
 
+    def _url(self, view: str) -> str:
+        return _url_of(settings.PORTICO_BASE_URL, view, self.slug)
+
     @property
     def sp_entity_id(self) -> str:
         """Our entity ID towards this identity provider: the URL of our metadata, unless set otherwise."""
-        return self.sp_entity_id_override or settings.PORTICO_BASE_URL + reverse("saml:metadata", args=[self.slug])
+        return self.sp_entity_id_override or self._url("saml:metadata")
 
     @property
     def metadata_url(self) -> str:
         """Where our metadata for this identity provider is published."""
-        return settings.PORTICO_BASE_URL + reverse("saml:metadata", args=[self.slug])
+        return self._url("saml:metadata")
 
     @property
     def acs_url(self) -> str:
         """Our assertion consumer service for this identity provider."""
-        return settings.PORTICO_BASE_URL + reverse("saml:acs", args=[self.slug])
+        return self._url("saml:acs")
 
     @property
     def slo_endpoint(self) -> str:
         """Our single logout service for this identity provider, for both bindings."""
-        return settings.PORTICO_BASE_URL + reverse("saml:slo", args=[self.slug])
+        return self._url("saml:slo")
 
     @property
     def login_url(self) -> str:
         """Where people start a sign-in from this site."""
-        return settings.PORTICO_BASE_URL + reverse("saml:login", args=[self.slug])
+        return self._url("saml:login")
 
     def requested_contexts(self) -> tuple[str, ...]:
         """The authentication contexts to ask for, in order of preference."""

@@ -410,8 +410,10 @@ def check_tree(*roots: etree._Element) -> None:
 def _check_element(element: etree._Element, depth: int, tally: _Tally) -> None:
     """The children of one element; `_CHILDREN` has no entry for opaque elements and what is in them."""
     tally.elements += len(element)
-    if tally.elements > MAX_NODES or depth > MAX_DEPTH:
-        raise TooComplex(expected=f"at most {MAX_NODES} elements on {MAX_DEPTH} levels", received="more")
+    if tally.elements > MAX_NODES:
+        raise TooComplex(expected=f"at most {MAX_NODES} elements", received=f"element {MAX_NODES + 1}")
+    if depth > MAX_DEPTH:
+        raise TooComplex(expected=f"at most {MAX_DEPTH} levels", received="more")
     allowed = _CHILDREN.get(element.tag)
     for child in element:
         tag = child.tag
