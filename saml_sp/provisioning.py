@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError
+from django.db import DatabaseError, IntegrityError
 from django.db.models import F
 
 from accounts import addresses
@@ -329,10 +329,19 @@ def provision(planned: Plan, now: datetime) -> User:
             user=user.pk, first_name=user.first_name, last_name=user.last_name, sso_label=user.sso_label, now=now
         )
     else:
-        user.save(update_fields={"email", "first_name", "last_name", "sso_label", "last_login"})
+        _save_with_address(user)
     if planned.step is Step.RETURN and planned.identity is not None:
         _note_return(planned, planned.identity, user, now)
     return user
+
+
+def _save_with_address(user: User) -> None:
+    try:
+        user.save(update_fields={"email", "first_name", "last_name", "sso_label", "last_login"})
+    except IntegrityError:
+        raise
+    except DatabaseError as error:  # Django's word for a row that is not there any more
+        raise IntegrityError("the account was deleted a moment ago") from error
 
 
 def _note_return(planned: Plan, identity: FederatedIdentity, user: User, now: datetime) -> None:

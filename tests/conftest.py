@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
+from django.test import override_settings
 from psycopg import sql
 
 from config import launcher
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_django import DjangoDbBlocker
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fewer_rounds() -> Iterator[None]:
+    """Hash passwords with the product's algorithm and fewer rounds."""
+    with override_settings(PASSWORD_HASHERS=["tests.hashing.FewerRounds"]):
+        yield
 
 
 @pytest.fixture(scope="session")
