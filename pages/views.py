@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -12,7 +11,7 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
-from django.http import HttpResponse, UnreadablePostError
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -32,6 +31,7 @@ from saml_sp import logos, provisioning, slo
 from saml_sp import logout as single_logout
 from saml_sp.models import IdentityProvider, LogoPlace, SamlSession
 from saml_sp.protocol.urls import local_path
+from saml_sp.transport import drop_body
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 PENDING = "account_login"  # where allauth keeps, in the session, a sign-in that waits for the second factor
 MOST_SESSIONS_SHOWN = 50
-DROPPED_AT_ONCE = 64 * 1024
-MOST_DROPPED = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +213,7 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 def too_large(request: HttpRequest) -> HttpResponse:
     """413, once the rest of the form has come and gone: a browser that is still sending shows no answer."""
-    with suppress(UnreadablePostError):
-        for _ in range(MOST_DROPPED // DROPPED_AT_ONCE):
-            if not request.read(DROPPED_AT_ONCE):
-                break
+    drop_body(request)
     return HttpResponse(render_to_string("errors/too_large.html", site()), status=413)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse, QueryDict
     from django.utils.datastructures import MultiValueDict
 
+DROPPED_AT_ONCE = 64 * 1024
+MOST_DROPPED = 64 * 1024 * 1024
 MAX_BODY = 512 * 1024  # 256 KiB in base64, percent-encoded, beside a RelayState
 LOGOUT_FIELDS: Final = ("SAMLRequest", "SAMLResponse")
 _LENGTH = re.compile(r"[0-9]{1,9}")
@@ -76,7 +79,16 @@ def check_size(request: HttpRequest) -> None:
     """Nothing that is too large by its own account."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not _LENGTH.fullmatch(length) or int(length) > MAX_BODY:
+        drop_body(request)
         raise MessageTooLarge(expected=f"a body of at most {MAX_BODY} bytes", received=f"{length[:20]} bytes")
+
+
+def drop_body(request: HttpRequest) -> None:
+    """Let the rest of a body come and go, up to a bound: a browser that is still sending shows no answer."""
+    with suppress(UnreadablePostError):
+        for _ in range(MOST_DROPPED // DROPPED_AT_ONCE):
+            if not request.read(DROPPED_AT_ONCE):
+                break
 
 
 def read_form(request: HttpRequest) -> Form:

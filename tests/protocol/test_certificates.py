@@ -94,3 +94,12 @@ def test_it_tells_what_to_keep() -> None:
     assert loaded.is_current(facts.not_after)
     assert not loaded.is_current(facts.not_before - timedelta(seconds=1))
     assert not loaded.is_current(facts.not_after + timedelta(seconds=1))
+
+
+def test_it_refuses_what_only_one_of_two_readers_can_read() -> None:
+    """The issuer's name is not UTF-8: one library never looks at it, the one that verifies does."""
+    issuer_name = b"\x0c\x03RSA"
+    broken = DER.replace(issuer_name, b"\x0c\x03\x80SA", 1)
+    assert x509.load_der_x509_certificate(broken).subject.rfc4514_string() == "CN=RSA"
+    with pytest.raises(CertificateRefused, match="not an X.509 certificate"):
+        describe(broken)

@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from saml_sp.protocol import libraries
 from saml_sp.protocol.types import Attribute, Binding, NameId, NameIdFormat, SpProfile
 from tests.protocol.expecting import FORGE, expectation, judged
 
@@ -42,9 +41,3 @@ def test_an_accepted_assertion_is_a_value_without_a_tree() -> None:
 
 def test_an_expectation_shows_no_key() -> None:
     assert "PRIVATE" not in repr(expectation())
-
-
-def test_the_libraries_underneath_fit_together() -> None:
-    lxml, xmlsec = libraries.libxml2_versions()
-    assert lxml == xmlsec
-    assert libraries.schema_problem() == ""
