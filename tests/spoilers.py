@@ -837,6 +837,9 @@ _written_over(
     "prefixes_for_the_envelope", "signature_shape", "", ENVELOPED,
     ENVELOPED.replace("/>", f">{_PREFIXES}</ds:Transform>"),
 )  # fmt: skip
+_written_over(
+    "many_prefixes", "too_complex", "300 prefixes", 'PrefixList="xs"', f'PrefixList="{" ".join(["xs"] * 300)}"'
+)  # fmt: skip
 _written_over("pgp_data", "bad_structure", "PGPData", "<ds:KeyInfo>", "<ds:KeyInfo><ds:PGPData/>")
 SIGNATURES.edit("no_transforms", "signature_shape", "DigestMethod, DigestValue",
                 after=without(f"{A}/ds:Signature/ds:SignedInfo/ds:Reference/ds:Transforms"))  # fmt: skip

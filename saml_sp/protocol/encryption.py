@@ -142,6 +142,6 @@ def _cipher_value(element: etree._Element) -> bytes:
     """The octets of an EncryptedData or EncryptedKey; none for what is not base64, which then decrypts to nothing."""
     text = element.findtext(f"{n.CIPHER_DATA}/{n.CIPHER_VALUE}") or ""
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(b"".join(text.encode("ascii").split()), validate=True)
     except (binascii.Error, ValueError):
         return b""

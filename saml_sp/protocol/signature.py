@@ -192,7 +192,7 @@ def _inclusive_prefixes(transform: etree._Element) -> list[str] | None:
 
 def _decoded(text: str) -> bytes:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(b"".join(text.encode("ascii").split()), validate=True)
     except (binascii.Error, ValueError):
         raise BadSignature(expected="a base64 DigestValue", received="something else") from None
 

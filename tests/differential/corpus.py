@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from tests.idp import Counterpart
 
-BATCH = 300
 # Of those of chance.
 SAID, REWRITTEN = 0.12, 0.15
 
@@ -56,18 +55,21 @@ class Case:
     now: datetime
 
 
-def cases(party: Counterpart, seed: int, count: int, *, part: int = 0, parts: int = 1) -> Iterator[Case]:
+def cases(
+    party: Counterpart, seed: int, count: int, *, part: int = 0, parts: int = 1, batch: int = 300
+) -> Iterator[Case]:
     """The valid and spoiled ones, of several parts this one's, and of chance as many more as it takes to be `count`.
 
-    Made in batches, each by its own clock: a message that lasts a minute is asked about before it is over.
+    Made in batches, each by its own clock: a message that lasts a minute is asked about before it is over, if a minute
+    is enough for `batch` of them.
     """
     fixed = sorted({*_fixed(Corpus(party, datetime.now(UTC), seed))})[part::parts]
-    for begin in range(0, max(count, len(fixed)), BATCH):
+    for begin in range(0, max(count, len(fixed)), batch):
         corpus = Corpus(party, datetime.now(UTC), seed * 1000 + part * 100_000 + begin)
         makers = _fixed(corpus)
-        for name in fixed[begin : begin + BATCH]:
+        for name in fixed[begin : begin + batch]:
             yield Case(name, makers[name](), corpus.now)
-        for number in range(max(begin, len(fixed)), min(begin + BATCH, count)):
+        for number in range(max(begin, len(fixed)), min(begin + batch, count)):
             name, xml = corpus.chance()
             yield Case(f"{name} ({part}-{number})", xml, corpus.now)
 

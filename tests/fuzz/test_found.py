@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from demo.issuer import encode
+from demo.issuer import Signed, encode
 from saml_sp.protocol import certificates, gate, metadata
 from saml_sp.protocol import names as n
-from saml_sp.protocol.errors import CertificateRefused, MetadataRefused, TooComplex, UrlRefused
+from saml_sp.protocol.errors import CertificateRefused, DecryptionFailed, MetadataRefused, TooComplex, UrlRefused
 from saml_sp.protocol.urls import check_endpoint
 from tests import idp_metadata
+from tests.encrypting import sealed_xml
 from tests.fuzz import worst
 from tests.fuzz.targets import Signedness
 
@@ -97,3 +98,14 @@ def test_it_refuses_many_prefixes_for_what_is_signed_info() -> None:
     )
     with pytest.raises(TooComplex):
         gate.admit(encode(xml.replace(f"{method}/>", listed, 1).encode()))
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\u2028"])
+def test_it_refuses_blanks_in_base64_that_are_none_of_xml(blank: str) -> None:
+    """Found by the second opinion: nobody else reads on there."""
+    made = Signedness()
+    xml = sealed_xml(made.forge, made.lock, signed=Signed.ASSERTION).decode()
+    at = xml.rindex("<xenc:CipherValue>") + 100
+    made.accept(encode(f"{xml[:at]} {xml[at:]}".encode()))
+    with pytest.raises(DecryptionFailed):
+        made.accept(encode(f"{xml[:at]}{blank}{xml[at:]}".encode()))
