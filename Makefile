@@ -26,7 +26,7 @@ test-system: .venv/.stamp-system .venv/.stamp-npm ## the tests that need Chromiu
 fuzz: .venv/.stamp-dev ## messages, metadata and URLs by chance, for FUZZ_SECONDS (60)
 	@$(BIN)/python -m tests.fuzz
 
-check: .venv/.stamp-dev ## lint, types, import contracts, templates, migrations, deployment checks
+check: .venv/.stamp-system ## lint, types, import contracts, templates, migrations, deployment checks
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	DATABASE_URL=$(NOWHERE) $(BIN)/mypy
