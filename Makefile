@@ -56,10 +56,11 @@ lock: .venv/.stamp-dev ## write the locks again from requirements/*.in
 	    --no-emit-find-links --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 
-# One line per package: the first time this takes a while. A pipe hides pip's status, so it is kept in a file.
+# One line per package: the first time this takes a while. A pipe hides pip's status, so it is kept in a file. The lock is
+# whole, so nothing is resolved: older releases of pip take a newer release into account, and then miss its hash.
 .venv/.stamp-%: requirements/%.txt | .venv/bin/python
 	@echo "Installing requirements/$*.txt into .venv …"
-	@{ $(BIN)/python -m pip install --require-hashes -r $<; echo $$? >.venv/.status; } \
+	@{ $(BIN)/python -m pip install --no-deps --require-hashes -r $<; echo $$? >.venv/.status; } \
 	  | awk '/^(Collecting|Installing)/ { print "  " ($$1 == "Collecting" ? $$2 : "installing …"); fflush() }'; \
 	  exit $$(cat .venv/.status)
 	@touch $@
