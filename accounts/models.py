@@ -52,6 +52,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     `sso_label` and `sso_valid_until` are written by the room above that knows identity providers: the name of the one
     that vouches for this person (empty: nobody, the account is local), and until when its last word holds.
+    `sso_suspended` says that it has been disabled since. A service account is no person: only tokens act for it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -63,6 +64,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     look_key = models.CharField(max_length=addresses.MAX_LENGTH, db_index=True, editable=False)
     first_name = models.CharField(max_length=150, blank=True)
     last_name = models.CharField(max_length=150, blank=True)
+    display_name = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="The whole name, where an identity provider gives one."
+    )
     is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the administration.")
     is_active = models.BooleanField("active", default=True, help_text="Off: may not sign in by any door.")
     inactive_because = models.CharField(max_length=300, blank=True, editable=False)
@@ -75,6 +79,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     sso_label = models.CharField("identity provider", max_length=200, blank=True, editable=False)
     sso_valid_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # The identity provider that vouches is disabled: nobody can say at present whether this person may come in.
+    sso_suspended = models.BooleanField(default=False, editable=False)
+    is_service_account = models.BooleanField(
+        "service account", default=False, editable=False,
+        help_text="Not a person: no password, no identity provider, nothing but API tokens.",
+    )  # fmt: skip
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -126,8 +136,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         return bool(self.sso_label) and not self.has_local_password
 
     def get_full_name(self) -> str:
-        """First and last name as far as known, else the address."""
-        return f"{self.first_name} {self.last_name}".strip() or self.email
+        """The name as the identity provider writes it, else first and last as far as known, else the address."""
+        return self.display_name or f"{self.first_name} {self.last_name}".strip() or self.email
 
     def get_short_name(self) -> str:
         """The first name, else the address."""

@@ -61,8 +61,12 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "csp",
+    "import_export",
+    "ninja",  # its page of the API's description is ours, its static files are its own
     "audit",
     "accounts",
+    "orgs",
+    "tokens",
     "saml_sp",
     "pages",
 ]
@@ -112,7 +116,8 @@ DATABASES["default"].setdefault("OPTIONS", {}).setdefault("prepare_threshold", 2
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+# The second one lets nobody in: it knows what people may do (docs/access.md).
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "orgs.access.AccessBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

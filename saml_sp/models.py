@@ -19,6 +19,8 @@ from django.utils import timezone
 from accounts import addresses
 from accounts.models import User, validate_address
 from audit.statements import Given, Select
+from orgs.models import AccessGroup, AccessLevel, MembershipRole, Organization
+from saml_sp.mapping import MAX_VALUE, validate_mapping
 from saml_sp.protocol import certificates, urls
 from saml_sp.protocol.errors import CertificateRefused, UnknownIdp, UrlRefused
 from saml_sp.protocol.types import Binding, Expectation, IdpProfile, NameIdFormat, SpDescription, SpProfile
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
 EXPIRY_WARNING = timedelta(days=60)
+MOST_STARS = 5
 RESERVED_SLUGS = frozenset({"continue", "login", "logout", "acs", "slo", "metadata", "test"})
 
 
@@ -59,6 +62,17 @@ def validate_authn_contexts(value: str) -> None:
     for line in value.split():
         if ":" not in line:
             raise ValidationError(f"Enter one URI a line; “{line[:80]}” is none.", code="uri")
+
+
+def validate_spellings(value: Any) -> None:
+    """What an identity provider calls our access levels: from its words to ours."""
+    levels = [level.label for level in AccessLevel]
+    if not isinstance(value, dict) or not all(isinstance(word, str) and word.strip() for word in value):
+        raise ValidationError("Give an object: from the identity provider's words to access levels.", code="spellings")
+    if wrong := [f"{word}: {level}"[:80] for word, level in value.items() if level not in levels]:
+        raise ValidationError(
+            f"No access level: {', '.join(wrong)}. The levels are {', '.join(levels)}.", code="spellings"
+        )
 
 
 DOMAIN = re.compile(r"(?=.{3,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
@@ -203,6 +217,34 @@ class IdentityProvider(models.Model):
         "session length (hours)", default=24, validators=[MinValueValidator(1), MaxValueValidator(24 * 30)],
         help_text="A session ends after so many hours, or earlier if the identity provider says so.",
     )  # fmt: skip
+    no_sign_in_days = models.PositiveSmallIntegerField(
+        "tokens stop without a sign-in (days)", null=True, blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="API tokens of its users stop when they have not signed in for so many days, until they do. "
+        "Empty: no limit.",
+    )  # fmt: skip
+    attribute_mapping: models.JSONField[Any] = models.JSONField(
+        default=dict, blank=True, validators=[validate_mapping],
+        help_text="Which attributes mean what, by target; each a list of names in order of preference.",
+    )  # fmt: skip
+    level_ceiling = models.PositiveSmallIntegerField(
+        "ceiling of asserted access levels", choices=AccessLevel.choices, default=AccessLevel.ANALYST,
+        help_text="It never grants a higher level than this, whatever it asserts. Only a superuser allows super_admin.",
+    )  # fmt: skip
+    level_spellings: models.JSONField[Any] = models.JSONField(
+        "its words for access levels", default=dict, blank=True, validators=[validate_spellings],
+        help_text="From a value that it sends to a level of ours, beside super_admin, admin and analyst themselves.",
+    )  # fmt: skip
+    keep_when_missing = models.BooleanField(
+        "keep when missing", default=False,
+        help_text="A mapped attribute that is missing or empty takes nothing away. Off, it takes away all that it "
+        "gave: many identity providers leave an attribute out when it has no values.",
+    )  # fmt: skip
+    refuse_unknown = models.BooleanField(
+        "refuse unknown values", default=False,
+        help_text="Refuse a sign-in that asserts a role, property, permission or group which is not known here. Off, "
+        "it is noted on the sign-in attempt.",
+    )  # fmt: skip
     # Another one after every change, so that each process knows when the keys it compiled are stale. Random rather
     # than counted: two changes at once must not arrive at the same number.
     revision = models.UUIDField(default=uuid.uuid4, editable=False)
@@ -318,6 +360,79 @@ class IdentityProvider(models.Model):
             if sha256 not in held:
                 IdpCertificate.from_facts(self, facts).save()
         self.save(update_fields=["revision"])
+
+
+class GroupRule(models.Model):
+    """What a group at an identity provider means here: an access group, or a place in an organisation.
+
+    The value is compared exactly; as a pattern, each `*` in it stands for any text.
+    """
+
+    idp = models.ForeignKey(IdentityProvider, on_delete=models.CASCADE, related_name="group_rules")
+    value = models.CharField("group value", max_length=MAX_VALUE)
+    is_pattern = models.BooleanField("pattern", default=False, help_text="Each * stands for any text.")
+    access_group = models.ForeignKey(
+        AccessGroup, null=True, blank=True, on_delete=models.CASCADE, related_name="group_rules"
+    )
+    organization = models.ForeignKey(
+        Organization, null=True, blank=True, on_delete=models.CASCADE, related_name="group_rules",
+        verbose_name="organisation",
+    )  # fmt: skip
+    role = models.PositiveSmallIntegerField(
+        "role in the organisation", choices=MembershipRole.choices, default=MembershipRole.MEMBER
+    )
+
+    class Meta:
+        ordering = ("value", "pk")
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(access_group__isnull=False) ^ models.Q(organization__isnull=False),
+                name="group_rule_one_meaning",
+                violation_error_message="Choose an access group, or an organisation: one of the two.",
+            ),
+            models.UniqueConstraint(
+                fields=("idp", "value", "is_pattern", "access_group", "organization"), nulls_distinct=False,
+                name="group_rule_once", violation_error_message="There is such a rule already.",
+            ),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.value} → {self.meaning}"
+
+    @property
+    def meaning(self) -> str:
+        """What it gives, in words."""
+        if self.access_group is not None:
+            return f"access group {self.access_group}"
+        return f"{self.get_role_display()} of {self.organization}"
+
+    def clean(self) -> None:
+        """A pattern that catches everything, or has more stars than can be read, is a mistake."""
+        super().clean()
+        if self.value != self.value.strip() or not self.value.isprintable():
+            raise ValidationError({"value": "No blanks at the ends and no invisible characters."}, code="value")
+        if self.is_pattern and not 1 <= self.value.count("*") <= MOST_STARS:
+            raise ValidationError({"value": f"A pattern has one * to {MOST_STARS}."}, code="pattern")
+        if self.is_pattern and not self.value.replace("*", ""):
+            raise ValidationError({"value": "A pattern of nothing but * would catch every group."}, code="pattern")
+
+    def catches(self, group: str) -> bool:
+        """Whether this group value is meant. Case counts."""
+        return _matches(self.value, group) if self.is_pattern else self.value == group
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Whether the pattern covers the whole text: by splitting at its stars, in time that grows with the text alone."""
+    first, *middle, last = pattern.split("*")
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 @lru_cache(maxsize=4096)
