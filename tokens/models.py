@@ -1,0 +1,112 @@
+"""API tokens: what the database keeps of them. The secret itself is not among it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import User
+from accounts.origins import MAX_USER_AGENT
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tokens.scopes import Scope
+
+MAX_NAME = 100
+SOON = timedelta(days=7)  # before its end a token is said to run out soon, and its owner is reminded
+
+
+class State(StrEnum):
+    """What has become of a token."""
+
+    LIVE = "live"
+    EXPIRING = "expires soon"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    """What is asked of many tokens at once."""
+
+    def live(self, now: datetime) -> ApiTokenQuerySet:
+        """Those that open the door, as far as it is up to them."""
+        return self.filter(revoked_at__isnull=True, expires_at__gt=now)
+
+    def ended(self, now: datetime) -> ApiTokenQuerySet:
+        """Those that were revoked or ran out."""
+        return self.filter(Q(revoked_at__isnull=False) | Q(expires_at__lte=now))
+
+    def in_state(self, state: State, now: datetime) -> ApiTokenQuerySet:
+        """Those of which `ApiToken.state` says this."""
+        match state:
+            case State.LIVE:
+                return self.filter(revoked_at__isnull=True, expires_at__gt=now + SOON)
+            case State.EXPIRING:
+                return self.live(now).filter(expires_at__lte=now + SOON)
+            case State.EXPIRED:
+                return self.filter(revoked_at__isnull=True, expires_at__lte=now)
+            case State.REVOKED:
+                return self.filter(revoked_at__isnull=False)
+
+
+class ApiToken(models.Model):
+    """A token by which a program acts for somebody who is not at a browser."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens", verbose_name="owner")
+    name = models.CharField(max_length=MAX_NAME)
+    prefix = models.CharField("begins with", max_length=16, help_text="To tell it from others; it opens nothing.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes: models.JSONField[list[str]] = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_ip = models.GenericIPAddressField("last used from", null=True, blank=True)
+    last_used_by = models.CharField(max_length=MAX_USER_AGENT, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.CharField(max_length=254, blank=True)
+    reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    # Set by the one query of bearer.authenticate: whether passwords are switched off for all but break-glass people.
+    passwords_off: bool
+
+    objects: ClassVar[ApiTokenQuerySet] = ApiTokenQuerySet.as_manager()  # type: ignore[assignment]  # the manager has its methods
+
+    class Meta:
+        verbose_name = "API token"
+        ordering = ("-created_at", "id")
+        indexes = (
+            models.Index(fields=("expires_at",), condition=Q(revoked_at__isnull=True), name="api_token_running_out"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    def carries(self, scope: Scope) -> bool:
+        """Whether it was given this scope; whether its owner may still do that is `scopes.may_have`."""
+        return scope.value in self.scopes
+
+    def state(self, now: datetime) -> State:
+        """What has become of it."""
+        if self.revoked_at is not None:
+            return State.REVOKED
+        if self.expires_at <= now:
+            return State.EXPIRED
+        return State.EXPIRING if self.expires_at <= now + SOON else State.LIVE
+
+
+class RefusedAddress(models.Model):
+    """How many tokens were refused to a client's address within the minute that began then; see tokens/throttle.py."""
+
+    address = models.CharField(max_length=64, primary_key=True)
+    began_at = models.DateTimeField(db_index=True)
+    count = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.count} since {self.began_at:%Y-%m-%d %H:%M:%S}"
