@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import Exists, Q
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SCHEMES = frozenset({"bearer", "apk"})
 _USE_IS_WRITTEN_EVERY = timedelta(minutes=1)
 
-_HELD = Select(
+_HELD: Select[Any] = Select(  # Any: of what annotate adds no model knows
     lambda: (
         ApiToken.objects.select_related("user")
         .annotate(passwords_off=Exists(SignInPolicy.objects.filter(local_sign_in=LocalSignIn.BREAK_GLASS)))
@@ -124,9 +124,9 @@ def authenticate(header: str, *, now: datetime, origin: Origin) -> ApiToken:
     """
     text = _token_of(header)
     try:
-        token = _find(text)
+        token, passwords_off = _find(text)
         check_token(token, now)
-        check_owner(token.user, now, passwords_off=token.passwords_off)
+        check_owner(token.user, now, passwords_off=passwords_off)
     except BearerRefused as refusal:
         if (wait := throttle.seconds_to_wait(origin.ip, now)) is not None:
             raise TooMany(wait, refusal) from None
@@ -173,7 +173,7 @@ def _check_vouched_for(owner: User, now: datetime) -> None:
 
 
 def _token_of(header: str) -> str:
-    """What comes after `Bearer` (or `apk`), if it can be a token. No message repeats it: it may be somebody's secret."""
+    """What comes after `Bearer` (or `apk`), if it can be a token. No message repeats it: it may be a secret."""
     scheme, _, text = header.strip().partition(" ")
     if scheme.lower() not in _SCHEMES or not text.strip():
         raise TokenMissing("No token came. Send it in the header: Authorization: Bearer ptc_…")
@@ -185,12 +185,13 @@ def _token_of(header: str) -> str:
     return text
 
 
-def _find(text: str) -> ApiToken:
+def _find(text: str) -> tuple[ApiToken, bool]:
+    """The token with its owner, and whether passwords are switched off for all but break-glass administrators."""
     digest = secrets.digest(text)
     token = _HELD.first(digest=digest)
     if token is None or not hmac.compare_digest(token.digest, digest):
         raise TokenUnknown("This site knows no such token. Make one in your profile, or check which site it is for.")
-    return token
+    return token, token.passwords_off
 
 
 def _note_use(token: ApiToken, now: datetime, origin: Origin) -> None:

@@ -73,9 +73,6 @@ class ApiToken(models.Model):
     revoked_by = models.CharField(max_length=254, blank=True)
     reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    # Set by the one query of bearer.authenticate: whether passwords are switched off for all but break-glass people.
-    passwords_off: bool
-
     objects: ClassVar[ApiTokenQuerySet] = ApiTokenQuerySet.as_manager()  # type: ignore[assignment]  # the manager has its methods
 
     class Meta:

@@ -37,7 +37,8 @@ def seconds_to_wait(ip: str | None, now: datetime) -> int | None:
     """Count one refusal; None, or how long this client should wait when there were too many within a minute."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, {"address": _counted(ip), "now": now, "stale": now - WINDOW})
-        began_at, count = cursor.fetchone()
+        row: tuple[datetime, int] = cursor.fetchone()
+    began_at, count = row
     if count == 1:
         _sweep(now)
     if count <= MOST:

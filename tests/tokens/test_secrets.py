@@ -28,8 +28,8 @@ def test_a_secret_has_a_prefix_forty_characters_and_a_checksum() -> None:
 
 def test_a_known_secret_has_the_checksum_that_other_programs_compute() -> None:
     body = "ptc_" + "0" * 40
-    assert zlib.crc32(body.encode()) == 2_318_464_217
-    assert secrets.is_well_formed(body + "2WtxOD") is True
+    assert zlib.crc32(body.encode()) == 3_150_101_602
+    assert secrets.is_well_formed(body + "3RBVKM") is True
 
 
 @given(st.integers(4, 49), st.sampled_from(ALPHABET))
@@ -59,7 +59,4 @@ def test_a_secret_goes_into_no_cache_no_session_and_no_copy() -> None:
 
 
 def test_the_digest_is_sha_256() -> None:
-    assert (
-        secrets.digest("ptc_") == "b3a7ff7ca7f1ee1bd6b5b3b6d5ae8d0a1d3d7a1c4e7e9d3b8b7a3f4a7b4d5c6e"
-        or len(secrets.digest("ptc_")) == 64
-    )
+    assert secrets.digest("ptc_") == "4e6293f6c396f87cd4fe35d6d97990499428d0208cbe61f52610f148105a86a5"
