@@ -1,4 +1,4 @@
-"""API tokens and service accounts in the administration. A secret is in one page only: the one that answers its making."""
+"""API tokens and service accounts in the administration. A secret is in one page only, the answer to its making."""
 
 from __future__ import annotations
 

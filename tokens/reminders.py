@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from smtplib import SMTPException
 from typing import TYPE_CHECKING
 
-from django.db import transaction
 from django.db.models import F
 
 from accounts import mail
@@ -41,18 +41,16 @@ def remind(*, now: datetime, actor: Actor) -> Reminded:
     again. Left out are tokens that were made to live no longer than that, and those of accounts that are switched off.
     """
     sent = failed = 0
-    for token in _due(now):
-        if not ApiToken.objects.filter(pk=token.pk, reminded_at__isnull=True).update(reminded_at=now):
-            continue
+    for token in filter(partial(_claim, now=now), _due(now)):
         try:
             mail.send_now(mail.letter("token_expires", addressee(token.user), {"user": token.user, "token": token}))
         except (OSError, SMTPException):
             logger.exception("The reminder for the token %s could not be sent", token.pk)
             ApiToken.objects.filter(pk=token.pk).update(reminded_at=None)
             failed += 1
-            continue
-        _record(token, now=now, actor=actor)
-        sent += 1
+        else:
+            _record(token, now=now, actor=actor)
+            sent += 1
     return Reminded(sent, failed)
 
 
@@ -62,7 +60,11 @@ def _due(now: datetime) -> Iterator[ApiToken]:
     return due.select_related("user", "user__service_account").order_by("expires_at", "pk").iterator(_BATCH)
 
 
-@transaction.atomic
+def _claim(token: ApiToken, now: datetime) -> bool:
+    """Whether it is ours to remind of: another run may have been faster."""
+    return ApiToken.objects.filter(pk=token.pk, reminded_at__isnull=True).update(reminded_at=now) > 0
+
+
 def _record(token: ApiToken, *, now: datetime, actor: Actor) -> None:
     record(
         Kind.TOKEN_REMINDED, now=now, actor=actor.label, subject_type="token", subject_id=token.pk, subject=token,
