@@ -45,15 +45,13 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 
     def in_state(self, state: State, now: datetime) -> ApiTokenQuerySet:
         """Those of which `ApiToken.state` says this."""
-        match state:
-            case State.LIVE:
-                return self.filter(revoked_at__isnull=True, expires_at__gt=now + SOON)
-            case State.EXPIRING:
-                return self.live(now).filter(expires_at__lte=now + SOON)
-            case State.EXPIRED:
-                return self.filter(revoked_at__isnull=True, expires_at__lte=now)
-            case State.REVOKED:
-                return self.filter(revoked_at__isnull=False)
+        if state is State.REVOKED:
+            return self.filter(revoked_at__isnull=False)
+        if state is State.EXPIRED:
+            return self.filter(revoked_at__isnull=True, expires_at__lte=now)
+        if state is State.EXPIRING:
+            return self.live(now).filter(expires_at__lte=now + SOON)
+        return self.live(now).filter(expires_at__gt=now + SOON)
 
 
 class ApiToken(models.Model):
