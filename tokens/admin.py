@@ -60,7 +60,7 @@ class StateFilter(admin.SimpleListFilter):
 class ApiTokenAdmin(ReadOnly, _TokenAdmin):
     """Everybody's tokens: looked at and revoked."""
 
-    list_display = ("name", "prefix", "user", "state", "scope_names", "expires_at", "last_used_at", "last_used_ip")
+    list_display = ("name", "prefix", "user", "state", "scope_names", "expires_at", "last_used_at")
     list_filter = (StateFilter, ("user__is_service_account", admin.BooleanFieldListFilter))
     list_select_related = ("user",)
     search_fields = ("name", "prefix", "user__email")

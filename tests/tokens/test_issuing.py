@@ -22,7 +22,7 @@ from tokens.models import MAX_NAME, ApiToken, RefusedAddress, State
 from tokens.scopes import Scope, may_have, within_reach
 
 if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
 
     from accounts.models import User
 
@@ -65,7 +65,7 @@ def test_it_makes_a_token_and_writes_that_down_without_the_secret(owner: User) -
     }  # fmt: skip
 
 
-def test_without_a_wish_it_lives_for_the_usual_time(owner: User, settings: SettingsWrapper) -> None:
+def test_without_a_wish_it_lives_for_the_usual_time(owner: User, settings: Settings) -> None:
     settings.PORTICO_TOKEN_DAYS = 11
     token, _text = token_of(owner)
     assert token.expires_at - token.created_at == timedelta(days=11)
@@ -97,7 +97,7 @@ def test_it_refuses_an_account_that_is_switched_off(owner: User) -> None:
 
 
 def test_it_refuses_more_tokens_than_anybody_may_have_and_ended_ones_do_not_count(
-    owner: User, settings: SettingsWrapper
+    owner: User, settings: Settings
 ) -> None:
     settings.PORTICO_TOKENS_PER_USER = 2
     first, _text = token_of(owner)

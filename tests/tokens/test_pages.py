@@ -23,7 +23,7 @@ from tokens.models import ApiToken
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
 
     from saml_sp.models import IdentityProvider
     from tests.accounts.people import Outbox
@@ -120,7 +120,7 @@ def test_only_scopes_that_the_owner_may_have_are_offered(browser: Browser, admin
 
 
 def test_the_limit_is_said_instead_of_the_button_and_by_the_form(
-    browser: Browser, lou: User, settings: SettingsWrapper
+    browser: Browser, lou: User, settings: Settings
 ) -> None:
     settings.PORTICO_TOKENS_PER_USER = 1
     token_of(lou)
@@ -130,7 +130,7 @@ def test_the_limit_is_said_instead_of_the_button_and_by_the_form(
     assert "1 tokens already" in text(make(browser))
 
 
-def test_lives_longer_than_allowed_are_not_offered(browser: Browser, settings: SettingsWrapper) -> None:
+def test_lives_longer_than_allowed_are_not_offered(browser: Browser, settings: Settings) -> None:
     settings.PORTICO_TOKEN_MAX_DAYS, settings.PORTICO_TOKEN_DAYS = 14, 1
     shown = re.findall(r"(\d+) days?, on", browser.get(NEW).content.decode())
     assert shown == ["1", "7", "14"]
@@ -171,8 +171,8 @@ def test_rotating_asks_first_and_then_shows_another_secret(browser: Browser, lou
     assert secrets.digest(secret_in(page)) == new.digest
     assert new.expires_at - new.created_at == timedelta(days=30)
     data = {"csrfmiddlewaretoken": token(browser.get(NEW))}
-    for ask in (lambda: browser.get(path), lambda: browser.post(path, data)):
-        answer = ask()
+    for method, sent in (("get", {}), ("post", {"data": data})):
+        answer = browser.request(method, path, **sent)
         assert (answer.status_code, answer.headers["Location"]) == (302, LIST)
         assert "If you pressed twice: its successor is in the list" in text(browser.get(LIST))
     assert ApiToken.objects.count() == 2
@@ -265,9 +265,7 @@ def test_it_leads_to_no_other_site(browser: Browser) -> None:
     assert browser.get("/sign-in/again/?next=https://evil.example/").headers["Location"] == "/"
 
 
-def test_staff_who_owe_a_second_factor_make_no_token_before_they_have_it(
-    grace: User, settings: SettingsWrapper
-) -> None:
+def test_staff_who_owe_a_second_factor_make_no_token_before_they_have_it(grace: User, settings: Settings) -> None:
     settings.PORTICO_STAFF_SECOND_FACTOR = True
     browser = sign_in_by_password(grace)
     assert browser.get(NEW).headers["Location"] == AGAIN

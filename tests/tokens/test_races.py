@@ -22,7 +22,7 @@ from tokens.models import ApiToken, RefusedAddress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
 
 # What is made here is committed, so that the other threads see it.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,7 +53,7 @@ def make(owner: User, **facts: Any) -> Any:
     )
 
 
-def test_the_limit_holds_for_a_crowd(settings: SettingsWrapper) -> None:
+def test_the_limit_holds_for_a_crowd(settings: Settings) -> None:
     settings.PORTICO_TOKENS_PER_USER = 3
     owner = factories.user()
     answers = at_once(lambda: make(owner))

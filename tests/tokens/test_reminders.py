@@ -22,7 +22,7 @@ from tokens.models import ApiToken
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
 
     from accounts.models import User
     from tests.accounts.people import Outbox
@@ -75,7 +75,7 @@ def test_whoever_looks_after_a_service_account_is_told(robot: ServiceAccount, ou
     assert "let an administrator make another one" in mail.body
 
 
-def test_where_no_mail_is_sent_nothing_fails_and_nothing_is_marked(lou: User, settings: SettingsWrapper) -> None:
+def test_where_no_mail_is_sent_nothing_fails_and_nothing_is_marked(lou: User, settings: Settings) -> None:
     settings.PORTICO_SENDS_MAIL = False
     token = soon(lou)
     assert "nobody was reminded" in remind()
@@ -84,7 +84,7 @@ def test_where_no_mail_is_sent_nothing_fails_and_nothing_is_marked(lou: User, se
 
 
 def test_a_mail_that_fails_is_tried_again(
-    lou: User, settings: SettingsWrapper, tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
+    lou: User, settings: Settings, tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = soon(lou)
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
