@@ -61,7 +61,7 @@ def arrive(idp: IdentityProvider, browser: Browser | None = None, **said: list[s
 def whole(page: HttpResponse) -> str:
     """The words of the page's main part, punctuation close to them."""
     words = text(page)
-    return re.sub(r" (?=[:.,])", "", words[words.index("Welcome,") :])
+    return re.sub(r" (?=[:.,)])", "", words[words.index("Welcome,") :])
 
 
 # --- Nothing, and why ---
@@ -134,9 +134,9 @@ def test_it_says_which_attribute_and_value_of_which_identity_provider(
     Property.objects.create(name="Harbour", external_id="3868")
     page = arrive(mapped, Groups=["nw-staff"], Properties=["3868"], Permissions=["analyst"])
     since = f"Acme Okta says so since {timezone.now():%-d %B %Y}"
-    assert f"Northwind member {since}: Groups is nw-staff" in whole(page)
-    assert f"Harbour 3868 {since}: Properties is 3868" in whole(page)
-    assert f"analyst You may see reports and dashboards of the platform. {since}: Permissions is analyst" in whole(page)
+    assert f"Northwind member {since} (Groups: nw-staff)" in whole(page)
+    assert f"Harbour 3868 {since} (Properties: 3868)" in whole(page)
+    assert f"analyst You may see reports and dashboards of the platform. {since} (Permissions: analyst)" in whole(page)
     assert "<code>nw-staff</code>" in page.content.decode()
 
 
@@ -164,7 +164,7 @@ def test_it_says_that_the_identity_provider_may_give_no_higher_level(mapped: Ide
     mapped.save()
     page = whole(arrive(mapped, Permissions=["dxa_boss"]))
     assert "Access level admin" in page
-    assert "Permissions is dxa_boss Acme Okta may give no higher level than this." in page
+    assert "(Permissions: dxa_boss) Acme Okta may give no higher level than this." in page
     assert "no higher level" not in whole(arrive(mapped, Permissions=["admin"]))
 
 
@@ -182,7 +182,7 @@ def test_it_says_what_the_last_sign_in_added_and_took_away(mapped: IdentityProvi
     page = whole(arrive(mapped, browser, Groups=["hb"]))
     assert (
         "Changed at your last sign-in Acme Okta says something else about you than before. "
-        "Added organisation Harbour (member) Taken away organisation Northwind (member)"
+        "Added Organisation Harbour (member) Taken away Organisation Northwind (member)"
     ) in page
     assert "Changed at your last sign-in" not in whole(arrive(mapped, browser, Groups=["hb"]))
 
@@ -192,7 +192,7 @@ def test_a_rise_in_the_same_organisation_is_an_addition(mapped: IdentityProvider
     GroupRule.objects.create(idp=mapped, value="boss", organization=northwind, role=MembershipRole.ADMIN)
     arrive(mapped, Groups=["nw"])
     page = whole(arrive(mapped, Groups=["nw", "boss"]))
-    assert "Added organisation Northwind (admin)" in page
+    assert "Added Organisation Northwind (admin)" in page
     assert "Taken away" not in page
 
 
