@@ -21,12 +21,14 @@ def organization(name: str = "Northwind", external_id: str = "northwind") -> Org
 
 
 def by_hand(model: type[Grant], user: User | None, **facts: Any) -> Any:
-    """What an administrator gave."""
+    """What an administrator gave; `user` may be whoever is signed in somewhere."""
+    assert user
     return model.objects.create(user=user, **{"given_by": BY, "given_at": WHEN, **facts})
 
 
 def by_word(model: type[Grant], user: User | None, *, via: str = "groups", value: str = "staff", **facts: Any) -> Any:
     """What an identity provider said."""
+    assert user
     said = {
         "source": Source.IDP, "source_id": "1", "given_by": "Acme Okta", "given_at": WHEN, "via": via,
         "attribute": via.title(), "value": value,
