@@ -67,7 +67,7 @@ class ListedOrganization:
 def people(organization: Organization, *, search: str = "", number: int = 1) -> Page[Member]:
     """A page of an organisation's people in the order of their addresses, each once. Two queries.
 
-    Every word of `search` must be somewhere in the name or the address, in whatever case.
+    Every word of `search` (the first six) must be somewhere in the name or the address, in whatever case.
     """
     belong = Exists(Membership.objects.filter(user=OuterRef("pk"), organization=organization))
     found = User.objects.filter(belong, *_words(search, "email_key", "first_name", "last_name", "display_name"))
@@ -83,7 +83,7 @@ def people(organization: Organization, *, search: str = "", number: int = 1) -> 
 def organizations(user: User, *, search: str = "", number: int = 1) -> Page[ListedOrganization]:
     """A page of the organisations that somebody may know of, by name. Two queries, and those of the permission.
 
-    Every word of `search` must be somewhere in the name or the external ID, in whatever case.
+    Every word of `search` (the first six) must be somewhere in the name or the external ID, in whatever case.
     """
     found = Organization.objects.visible_to(user).filter(*_words(search, "name", "external_id"))
     page = _page(found.order_by("name"), number)

@@ -149,6 +149,11 @@ def test_it_finds_by_name_and_address_in_whatever_case(keeper: Browser, northwin
     assert "Ana Lima" not in page
 
 
+def test_it_finds_names_of_every_alphabet_in_whatever_case(keeper: Browser, northwind: Organization) -> None:
+    join(northwind, "lukasz@customer.example", first_name="Łukasz", last_name="Özdemir")
+    assert "Łukasz Özdemir" in words(keeper, f"{PEOPLE}?q=łukasz+özd")
+
+
 @pytest.mark.parametrize("search", ["%25", "_", "\\", "nobody", "'", "Ł"])
 def test_it_finds_nobody_by_what_only_looks_like_a_pattern(keeper: Browser, search: str) -> None:
     page = words(keeper, f"{PEOPLE}?q={search}")
