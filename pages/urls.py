@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from pages import again, api_tokens, break_glass, views
+from pages import again, api_tokens, break_glass, organizations, views
 
 urlpatterns = [
     path("", views.landing, name="landing"),
@@ -16,4 +16,6 @@ urlpatterns = [
     path("profile/", views.profile, name="profile"),
     path("profile/tokens/", include(api_tokens.urlpatterns)),
     path("account/", include("pages.account")),
+    path("organizations/", organizations.organizations, name="organizations"),
+    path("organizations/<external_id:external_id>/people/", organizations.people, name="people"),
 ]
