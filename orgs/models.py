@@ -245,7 +245,11 @@ class Membership(Grant):
 
     class Meta:
         constraints = _once("organization")
-        indexes = (models.Index(fields=("organization", "role"), name="membership_of_organization"),)
+        indexes = (
+            models.Index(fields=("organization", "role"), name="membership_of_organization"),
+            # An organisation's list in the administration, page by page, however many there are.
+            models.Index(fields=("organization", "-id"), name="membership_newest"),
+        )
 
     def __str__(self) -> str:
         return f"{self.user}, {self.get_role_display()} of {self.organization}"
