@@ -276,7 +276,7 @@ def _write(todo: Sequence[Step], now: datetime, actor: Actor) -> None:
     ]  # fmt: skip
     kind.grant.objects.bulk_create(new, batch_size=2000)
     for role in MembershipRole:
-        if rows := [step.row for step in todo if step.was is not None and step.wanted.rank == role]:
+        if rows := [step.row for step in todo if step.row is not None and step.wanted.rank == role]:
             Membership.objects.filter(pk__in=rows).update(role=role, **by)
 
 
@@ -308,8 +308,9 @@ def set_level(user: User, level: AccessLevel, *, now: datetime, actor: Actor) ->
             LevelGrant.objects.by_hand().filter(user=user).delete()
         else:
             by = {"given_by": actor.label[:254], "given_by_id": actor.id, "given_at": now}
-            key = {"user": user, "source": Source.MANUAL, "source_id": "", "via": ""}
-            LevelGrant.objects.update_or_create(**key, defaults={"level": level, **by})
+            LevelGrant.objects.update_or_create(
+                user=user, source=Source.MANUAL, source_id="", via="", defaults={"level": level, **by}
+            )
         data = {"what": str(What.LEVEL), "from": was.label, "to": level.label}
         log.record_many([_told(_kind_of(row, level), user, now, actor, data)])
     return True
@@ -419,8 +420,8 @@ def save(thing: Thing, *, now: datetime, actor: Actor) -> bool:
         if not different:
             return False
         if "permissions" in different:
-            mine = RoleGrant.objects.filter(role=thing.pk, user_id=actor.id or None)
-            _refuse_own(actor, mine.values_list("user_id", flat=True))
+            holders = RoleGrant.objects.filter(role=thing.pk)
+            _refuse_own(actor, holders.filter(user_id=actor.id).values_list("user_id", flat=True) if actor.id else ())
         thing.save(update_fields=different)
         told = {name: [_json(was), _json(now_is)] for name, (was, now_is) in different.items()}
         _tell(kind.changed, facts(thing), now, actor, changed=told)
@@ -481,7 +482,7 @@ def _record_withdrawals(thing: Thing, kind: Assignable, now: datetime, actor: Ac
                 json.dumps(facts(thing) | {"removed": True}), thing.pk,
             ],
         )  # fmt: skip
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 # --- In common ---

@@ -111,7 +111,9 @@ class Organization(models.Model):
 class BillingAccount(models.Model):
     """What work is billed to; it belongs to one organisation."""
 
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="billing_accounts")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="billing_accounts", verbose_name="organisation"
+    )
     external_id = models.CharField(
         "external ID", max_length=64, unique=True, default=new_external_id, validators=[validate_external_id]
     )
@@ -240,7 +242,9 @@ def _once(thing: str) -> tuple[models.UniqueConstraint, ...]:
 class Membership(Grant):
     """Somebody belongs to an organisation."""
 
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="memberships", verbose_name="organisation"
+    )
     role = models.PositiveSmallIntegerField(choices=MembershipRole.choices, default=MembershipRole.MEMBER)
 
     class Meta:
