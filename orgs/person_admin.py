@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -316,15 +317,8 @@ class AssignmentsOfPerson:
     @admin.display(description="too many for this page")
     def too_many(self, person: User) -> SafeString | str:
         """The way to their lists."""
-        found = [
-            (
-                reverse(f"admin:orgs_{inline.model.__name__.lower()}_changelist"),
-                person.email,
-                inline.verbose_name_plural,
-            )
-            for inline in _too_many(person)
-        ]
-        return format_html_join(", ", '<a href="{}?q={}">{}</a>', found) or "-"
+        found = [(_list_of(inline, person), inline.verbose_name_plural) for inline in _too_many(person)]
+        return format_html_join(", ", '<a href="{}">{}</a>', found) or "-"
 
     @admin.display(description="history of assignments")
     def recent_assignments(self, person: User) -> SafeString:
@@ -371,6 +365,11 @@ def _too_many(person: User) -> list[type[HeldInline]]:
         for inline in INLINES
         if inline.model.objects.by_hand().filter(user=person)[: MOST_INLINE + 1].count() > MOST_INLINE
     ]
+
+
+def _list_of(inline: type[HeldInline], person: User) -> str:
+    where = reverse(f"admin:orgs_{inline.model.__name__.lower()}_changelist")
+    return f"{where}?{urlencode({'q': person.email})}"
 
 
 def _said(row: Any) -> str:

@@ -339,7 +339,7 @@ def test_a_person_with_very_much_has_the_way_to_the_lists(clerk: Browser) -> Non
     for number in range(101):
         factories.membership(person, factories.organization(f"Customer {number}"))
     page = clerk.get(page_of(person))
-    assert f'href="/admin/orgs/membership/?q={person.email}"' in page.content.decode()
+    assert 'href="/admin/orgs/membership/?q=ana%40customer.example"' in page.content.decode()
     assert "Customer 7" not in text(page)
     assert submit(clerk, page_of(person), held(person)).status_code == 302
 
