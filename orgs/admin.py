@@ -126,7 +126,8 @@ class WithNumbers(ChangeList):
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
         """In the same statement, for the rows of the page."""
         rows: QuerySet[Any] = super().get_queryset(request, *args, **kwargs)
-        return rows.annotate(member_count=_people(), admin_count=_people(role=MembershipRole.ADMIN))
+        counted: QuerySet[Any] = rows.annotate(member_count=_people(), admin_count=_people(role=MembershipRole.ADMIN))
+        return counted
 
 
 def _people(**of: Any) -> Coalesce:

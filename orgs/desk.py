@@ -159,11 +159,11 @@ class ChosenFilter(FieldListFilter):
 
     template = "admin/orgs/chosen_filter.html"
 
-    def __init__(self, field: Any, request: HttpRequest, *args: Any, field_path: str) -> None:
-        """As Django's filters are made; `args` are the parameters, the model and its admin."""
+    def __init__(  # noqa: PLR0913, PLR0917 - Django's signature
+        self, field: Any, request: HttpRequest, params: Any, model: Any, model_admin: Any, field_path: str
+    ) -> None:
         self.parameter = path = field_path
-        model_admin = args[-1]
-        super().__init__(field, request, *args, field_path=field_path)
+        super().__init__(field, request, params, model, model_admin, field_path)
         self.title = field.verbose_name
         given = self.used_parameters.get(path) or [""]
         self.value = str(given[-1] if isinstance(given, list) else given)

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef
 from django.forms.models import BaseInlineFormSet
 from django.http import Http404
 from django.template.loader import render_to_string
@@ -17,7 +18,7 @@ from django.utils.html import format_html, format_html_join
 from accounts.models import User
 from orgs import access, assigning, grants, history, many
 from orgs.desk import TypedFields, by, history_page
-from orgs.grant_admin import level_choices
+from orgs.grant_admin import OWN, level_choices
 from orgs.models import (
     AccessLevel,
     BillingPermission,
@@ -47,6 +48,7 @@ else:  # generic for the type checker only
 
 # Beyond it the page sends to the list, where there are pages.
 MOST_INLINE = 100
+_KEPT = "_portico_too_many"  # on the person's instance, which lives for one request
 RECENT = 10
 
 
@@ -209,7 +211,7 @@ class MembershipInline(HeldInline):
 
     model = Membership
     ranks = ("role",)
-    verbose_name_plural = "organisations, by hand"
+    verbose_name, verbose_name_plural = "organisation", "organisations, by hand"
 
 
 class LevelInline(HeldInline):
@@ -218,7 +220,7 @@ class LevelInline(HeldInline):
     model = LevelGrant
     ranks = ("level",)
     max_num = 1
-    verbose_name_plural = "access level, by hand"
+    verbose_name = verbose_name_plural = "access level, by hand"
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Only superusers are offered the highest."""
@@ -239,28 +241,28 @@ class RoleInline(HeldInline):
     """Roles."""
 
     model = RoleGrant
-    verbose_name_plural = "roles, by hand"
+    verbose_name, verbose_name_plural = "role", "roles, by hand"
 
 
 class GroupInline(HeldInline):
     """Access groups."""
 
     model = GroupMembership
-    verbose_name_plural = "access groups, by hand"
+    verbose_name, verbose_name_plural = "access group", "access groups, by hand"
 
 
 class PropertyInline(HeldInline):
     """Properties."""
 
     model = PropertyGrant
-    verbose_name_plural = "properties, by hand"
+    verbose_name, verbose_name_plural = "property", "properties, by hand"
 
 
 class BillingInline(HeldInline):
     """Billing accounts."""
 
     model = BillingPermission
-    verbose_name_plural = "billing accounts, by hand"
+    verbose_name, verbose_name_plural = "billing account", "billing accounts, by hand"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With the organisation of each account."""
@@ -293,11 +295,13 @@ class AssignmentsOfPerson:
         """What there is by hand, but for kinds of which it is too much for one page."""
         return () if obj is None else tuple(inline for inline in INLINES if inline not in _too_many(obj))
 
-    def access_fieldsets(self, request: HttpRequest) -> tuple[Any, ...]:
+    def access_fieldsets(self, request: HttpRequest, person: User) -> tuple[Any, ...]:
         """For who may see what people have."""
         if not request.user.has_perm("orgs.view_membership"):
             return ()
-        return (("Access", {"fields": self.access_facts}),)
+        shown = [fact for fact in self.access_facts if fact != "too_many" or _too_many(person)]
+        own = {} if _may_change(request, person) else {"description": OWN}
+        return (("Access", {"fields": shown, **own}),)
 
     @admin.display(description="access level that counts")
     def level_that_counts(self, person: User) -> str:
@@ -315,10 +319,10 @@ class AssignmentsOfPerson:
         return format_html_join("\n", "<div>{} ({})</div>", found) or "nothing"
 
     @admin.display(description="too many for this page")
-    def too_many(self, person: User) -> SafeString | str:
+    def too_many(self, person: User) -> SafeString:
         """The way to their lists."""
         found = [(_list_of(inline, person), inline.verbose_name_plural) for inline in _too_many(person)]
-        return format_html_join(", ", '<a href="{}">{}</a>', found) or "-"
+        return format_html_join(", ", '<a href="{}">{}</a>', found)
 
     @admin.display(description="history of assignments")
     def recent_assignments(self, person: User) -> SafeString:
@@ -359,12 +363,17 @@ class AssignmentsOfPerson:
 
 
 def _too_many(person: User) -> list[type[HeldInline]]:
-    """Kinds of which there is more by hand than fits on the page."""
-    return [
-        inline
-        for inline in INLINES
-        if inline.model.objects.by_hand().filter(user=person)[: MOST_INLINE + 1].count() > MOST_INLINE
-    ]
+    """Kinds of which there is more by hand than fits on the page; asked once for a page. One query."""
+    kept: list[type[HeldInline]] | None = getattr(person, _KEPT, None)
+    if kept is None:
+        beyond = [
+            Exists(inline.model.objects.by_hand().filter(user=OuterRef("pk"))[MOST_INLINE : MOST_INLINE + 1])
+            for inline in INLINES
+        ]
+        many: Any = User.objects.filter(pk=person.pk).values_list(*beyond).first() or ()
+        kept = [inline for inline, more in zip(INLINES, many, strict=False) if more]
+        setattr(person, _KEPT, kept)
+    return kept
 
 
 def _list_of(inline: type[HeldInline], person: User) -> str:

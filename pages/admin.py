@@ -100,7 +100,7 @@ class PersonAdmin(InWords, PersonPages, AssignmentsOfPerson, UserAdminBase):
         return (
             (None, {"fields": ("email", *shown, "first_name", "last_name")}),
             ("Sign-in", {"fields": self._facts}),
-            *self.access_fieldsets(request),
+            *self.access_fieldsets(request, obj),
             ("Rights in this administration", {"fields": RIGHTS}),
         )
 

@@ -31,6 +31,8 @@ from tests import factories
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from django.db.models import Model
+
 pytestmark = pytest.mark.django_db
 EVERYTHING = {str(permission) for permission in Permission}
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "access.md"
@@ -40,7 +42,7 @@ def level(user: User, level: AccessLevel, **fields: str) -> LevelGrant:
     return LevelGrant.objects.create(user=user, level=level, **fields)
 
 
-def may(user: User, about: object = None) -> set[str]:
+def may(user: User, about: Model | None = None) -> set[str]:
     """What `has_perm` answers, asked anew."""
     fresh = User.objects.get(pk=user.pk)
     return {permission for permission in EVERYTHING if fresh.has_perm(permission, about)}

@@ -246,6 +246,13 @@ def test_staff_cannot_raise_their_own_access(clerk: Browser, desk: User) -> None
     assert not LevelGrant.objects.exists()
 
 
+def test_ones_own_page_says_why_nothing_is_to_be_changed_on_it(clerk: Browser, desk: User) -> None:
+    factories.membership(desk, factories.organization())
+    page = clerk.get(page_of(desk))
+    assert "This is what you have yourself: a superuser, or a colleague, changes it." in text(page)
+    assert "memberships-0-role" not in page.content.decode()
+
+
 def test_a_superuser_may_change_their_own(admin: Browser, grace: User) -> None:
     acme = factories.organization()
     submit(admin, f"{LIST}add/", {"user": str(grace.pk), "organization": str(acme.pk), "role": "2"})
@@ -287,7 +294,7 @@ def test_everything_is_given_and_taken_on_a_persons_page(clerk: Browser) -> None
     )  # fmt: skip
     assert submit(clerk, page_of(person), rows).status_code == 302
     for model in (Membership, LevelGrant, RoleGrant, GroupMembership, PropertyGrant, BillingPermission):
-        assert model.objects.get().given_by == "desk@portico.example"  # type: ignore[attr-defined]  # six models
+        assert model.objects.get().given_by == "desk@portico.example"
     assert Event.objects.filter(kind=Kind.GRANT_ASSIGNED, subject_id=str(person.pk)).count() == 6
     page = text(clerk.get(page_of(person)))
     assert "desk@portico.example gave member of Acme" in page
