@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.models import ProtectedError
 
 from accounts.models import User
 from audit import log
@@ -103,13 +102,6 @@ class Busy(Refused):
 
     def __init__(self, thing: object) -> None:
         super().__init__(f"{thing} is being given to people who sign in at this moment. Try again in a minute.")
-
-
-class InUse(Refused):
-    """Something that must not lose it refers to it."""
-
-    def __init__(self, thing: object, by: Iterable[object]) -> None:
-        super().__init__(f"{thing} is in use: {', '.join(map(str, list(by)[:5]))}. Change that first.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,7 +424,7 @@ def remove(thing: Thing, *, now: datetime, actor: Actor) -> bool:
     """Delete it with everything that was given of it, whoever gave it; returns whether it was still there.
 
     Its row is locked first (FOR UPDATE): a login that gives it at this moment has either written that down, and is
-    seen, or finds at its end that the thing is gone, and plans anew. Raises Refused: Busy, InUse.
+    seen, or finds at its end that the thing is gone, and plans anew. Raises Refused: Busy.
     """
     return _patiently(thing, lambda: _remove(thing, now, actor))
 
@@ -448,10 +440,7 @@ def _remove(thing: Thing, now: datetime, actor: Actor) -> bool:
             _remove(account, now, actor)
     known = facts(row)
     grants = _record_withdrawals(row, kind, now, actor)
-    try:
-        row.delete()
-    except ProtectedError as error:
-        raise InUse(thing, error.protected_objects) from error
+    row.delete()
     _tell(kind.removed, known, now, actor, grants=grants)
     return True
 

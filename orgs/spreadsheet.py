@@ -160,8 +160,8 @@ class InThePage(BaseStorage):  # type: ignore[misc]  # a base class without type
     """Keeps the uploaded file between preview and confirmation: its name is its contents, signed and packed."""
 
     def save(self, data: bytes) -> None:
-        """Pack it."""
-        self.name = signing.dumps(decoded_or_empty(data), salt=_SALT, compress=True)
+        """Pack it. The form has read it already, so it can be read."""
+        self.name = signing.dumps(decoded(data), salt=_SALT, compress=True)
 
     def read(self) -> Any:
         """Unpack it. Raises django.core.signing.BadSignature."""
@@ -169,14 +169,6 @@ class InThePage(BaseStorage):  # type: ignore[misc]  # a base class without type
 
     def remove(self) -> None:
         """There is nothing to remove."""
-
-
-def decoded_or_empty(data: bytes) -> str:
-    """For the page; what cannot be read is refused where it is read, and gets no further."""
-    try:
-        return decoded(data)
-    except UnreadableFile:
-        return ""
 
 
 class UploadForm(ImportForm):  # type: ignore[misc]  # a base class without types

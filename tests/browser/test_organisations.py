@@ -46,9 +46,7 @@ def test_its_pages_fit_on_a_telephone(demo: Demo, chromium: Chromium) -> None:
         demo.administer(page, "/admin/accounts/user/")
         page.get_by_role("link", name=ADMIN).last.click()
         page.wait_for_url(re.compile(r"/user/[-0-9a-f]+/change/"))
-        opened = [page.url]
-        for path in (LIST, f"{LIST}add/", f"{LIST}assign/", f"{LIST}import/", ADD, "/admin/orgs/role/add/"):
-            opened.append(demo.portico + path)
-        for url in opened:
+        paths = (LIST, f"{LIST}add/", f"{LIST}assign/", f"{LIST}import/", ADD, "/admin/orgs/role/add/")
+        for url in (page.url, *[demo.portico + path for path in paths]):
             page.goto(url)
             assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], url

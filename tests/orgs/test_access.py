@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -22,6 +24,7 @@ from orgs.models import (
     MembershipRole,
     Organization,
     PropertyGrant,
+    Role,
     RoleGrant,
     Source,
 )
@@ -81,6 +84,19 @@ def test_a_role_brings_its_permissions_and_never_more_than_roles_may() -> None:
     RoleGrant.objects.create(user=person, role=role)
     assert may(person) == {Permission.EXPORT_DATA}
     assert set(FOR_ROLES) == {one for one in Permission if one.startswith("platform.")}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("platform.export_data", "Give a list of permissions, each once."),
+        (["platform.export_data", "platform.export_data"], "Give a list of permissions, each once."),
+        (["orgs.bill", {"a": 1}], "Unknown: orgs.bill, {'a': 1}. A role may bring platform.view_reports, "),
+    ],
+)
+def test_a_role_takes_known_permissions_each_once(given: object, sentence: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(sentence)):
+        Role(name="Editor", permissions=given).full_clean()
 
 
 def test_an_administrator_of_an_organisation_sees_its_people_and_no_other_ones() -> None:

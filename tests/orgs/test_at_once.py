@@ -118,6 +118,22 @@ def test_the_administrations_delete_page_never_answers_500_while_logins_give_wha
         assert not Role.objects.filter(pk=role.pk).exists()
 
 
+def test_giving_what_is_being_removed_either_comes_before_or_is_told(boss: Actor) -> None:
+    people = [factories.user(f"p{number}@acme.example") for number in range(2)]
+    for number in range(8):
+        acme = factories.organization(f"Acme {number}")
+        held = factories.membership(people[1], acme)
+        came = at_once(
+            partial(assigning.remove, acme, now=NOW, actor=boss),
+            partial(assigning.assign, people[0], acme, rank=1, now=NOW, actor=boss),
+            partial(assigning.withdraw, held, now=NOW, actor=boss),
+        )
+        assert came[0] is True, came
+        assert isinstance(came[1], assigning.Assigned | assigning.Gone), came
+        assert isinstance(came[2], bool), came
+    assert not Membership.objects.exists()
+
+
 def test_a_login_that_keeps_it_for_long_gets_a_sentence_not_an_error(boss: Actor) -> None:
     role, person = factories.role(), factories.user()
 

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from orgs import assigning
+from orgs import assigning, history
 from orgs.models import Membership, Organization
 from tests import factories
 from tests.pages.forms import submit, text
@@ -116,6 +116,9 @@ def test_an_organisations_list_is_read_off_an_index(crowd: Organization) -> None
     plan = Membership.objects.filter(organization=crowd).order_by("-pk")[:50].explain()
     assert "membership_newest" in plan or "orgs_membership_pkey" in plan, plan
     assert "Sort" not in plan
+    told = history.of_organization(crowd).order_by("-at", "-id")[:51].explain()
+    assert "audit_event_organization" in told, told
+    assert "Sort" not in told
 
 
 def test_a_whole_organisation_is_withdrawn_from_in_portions(clerk: Browser, crowd: Organization) -> None:
