@@ -35,6 +35,11 @@ class Target(StrEnum):
     PROPERTIES = "properties"
     ROLES = "roles"
 
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return "e-mail" if self is Target.EMAIL else self.value.replace("_", " ")
+
 
 RIGHTS: Final = (Target.GROUPS, Target.PERMISSIONS, Target.PROPERTIES, Target.ROLES)
 
@@ -157,6 +162,13 @@ def validate_mapping(value: Any) -> None:
 
 def _is_name(name: Any) -> bool:
     return isinstance(name, str) and 0 < len(name) <= MAX_ATTRIBUTE_NAME and name == name.strip() and name.isprintable()
+
+
+def filled(mapping: Mapping[str, Sequence[str]], preset: Preset) -> tuple[dict[str, list[str]], list[Target]]:
+    """The mapping with the preset's names for those targets that have none, and which ones these were."""
+    given = {target: list(names) for target, names in mapping.items() if names}
+    missing = [target for target in Target if target.value not in given and preset.names.get(target)]
+    return given | {target.value: list(preset.names[target]) for target in missing}, missing
 
 
 def names_for(target: Target, mapping: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
