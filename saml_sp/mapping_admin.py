@@ -45,8 +45,8 @@ _MEANS = (
 )
 _GIVES = (
     "What an assertion gives is read at every sign-in, and what it does not say any more is taken away. What an "
-    "administrator gave by hand is never touched. No assertion makes anybody staff or a superuser of this site, or lets "
-    "them bill to an account: that is only ever done by hand."
+    "administrator gave by hand is never touched. No assertion makes anybody staff or a superuser of this site, or "
+    "lets them bill to an account: that is only ever done by hand."
 )
 
 
@@ -153,10 +153,10 @@ class MappingPages(_Pages):
         """The mapping, for those who may only look."""
         return _definitions(mapping_lines(idp.attribute_mapping))
 
-    @admin.display(description="Its words for access levels", empty_value="-")
-    def spellings_text(self, idp: IdentityProvider) -> SafeString | None:
+    @admin.display(description="Its words for access levels")
+    def spellings_text(self, idp: IdentityProvider) -> SafeString | str:
         """The spellings, for those who may only look."""
-        return _definitions(list(idp.level_spellings.items())) if idp.level_spellings else None
+        return _definitions(list(idp.level_spellings.items())) if idp.level_spellings else "-"
 
     def groups(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What a value or a pattern would catch, before it is saved."""
@@ -227,12 +227,12 @@ def read_table(read: Mapping[str, Any]) -> SafeString:
     """What was read, as a table: target, attribute, values. `read` is what `rights.told` makes."""
     rows = (
         (
-            Target(name).label,
-            format_html("<code>{}</code>", told["attribute"]) if told["attribute"] else "no such attribute",
-            format_html_join("", "<li>{}</li>", ((value,) for value in told["values"])) or "-",
+            target.label,
+            format_html("<code>{}</code>", told["attribute"]) if told["attribute"] else "none came",
+            format_html_join("", "<li>{}</li>", ((value,) for value in told["values"])),
         )
-        for name, told in read.items()
-        if name in set(Target)
+        for target in Target
+        if (told := read.get(target))
     )
     body = format_html_join("", '<tr><th scope="row">{}</th><td>{}</td><td><ul>{}</ul></td></tr>', rows)
     head = format_html("<tr><th>{}</th><th>{}</th><th>{}</th></tr>", "Read as", "Attribute", "Values")
@@ -281,12 +281,12 @@ class AttemptReading:
         """Granted, kept, taken away, and what is not known here."""
         return gives(attempt.detail.get("rights", {}))
 
-    @admin.display(description="To be noted", empty_value="-")
-    def told(self, attempt: SignInAttempt) -> SafeString | None:
+    @admin.display(description="To be noted")
+    def told(self, attempt: SignInAttempt) -> SafeString | str:
         """What an administrator should know, with what to do about it."""
         notes = attempt.detail.get("notes", [])
         lines = format_html_join("", '<li><strong class="warning">⚠</strong> {}</li>', ((note,) for note in notes))
-        return format_html('<ul class="advice">{}</ul>', lines) if notes else None
+        return format_html('<ul class="advice">{}</ul>', lines) if notes else "-"
 
 
 class _ChooseMeaning:

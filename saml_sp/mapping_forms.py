@@ -10,11 +10,12 @@ from django.core.exceptions import ValidationError
 from orgs.models import AccessLevel
 from saml_sp import configuration
 from saml_sp.mapping import MAX_ATTRIBUTE_NAME, MAX_VALUE, MOST_NAMES, PRESETS, RIGHTS, Target, filled
+from saml_sp.models import GroupRule
 
 if TYPE_CHECKING:  # generic for the type checker only
     from collections.abc import Iterator
 
-    from saml_sp.models import GroupRule, IdentityProvider
+    from saml_sp.models import IdentityProvider
 
     _IdpForm = forms.ModelForm[IdentityProvider]
     _RuleForm = forms.ModelForm[GroupRule]
@@ -95,7 +96,11 @@ class SpellingsField(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         """As lines."""
-        return "\n".join(f"{word} = {level}" for word, level in value.items()) if isinstance(value, dict) else value
+        return (
+            "\n".join(f"{word} = {level}" for word, level in sorted(value.items()))
+            if isinstance(value, dict)
+            else value
+        )
 
     def to_python(self, value: Any) -> Any:
         """The pairs; raises ValidationError with a sentence for each line that is none."""
@@ -233,14 +238,18 @@ class GroupRuleFormSet(_RuleFormSet):
     """The rules of one identity provider."""
 
     def clean(self) -> None:
-        """No two new rules that say the same; what is held already, the model compares."""
+        """No rule twice. Django compares rows only where no part of them is empty, and of a rule one always is."""
         super().clean()
-        seen = set()
-        for form in self.extra_forms:
-            facts = getattr(form, "cleaned_data", {})
-            if not facts.get("value") or facts.get("DELETE"):
-                continue
-            key = tuple(facts.get(name) for name in ("value", "is_pattern", "access_group", "organization"))
-            if key in seen:
-                form.add_error("value", "This rule stands above already.")
-            seen.add(key)
+        added = [form for form in self.extra_forms if self._is_kept(form) and form.cleaned_data.get("value")]
+        columns = ("value", "is_pattern", "access_group_id", "organization_id")
+        same = GroupRule.objects.filter(idp=self.instance, value__in=[form.cleaned_data["value"] for form in added])
+        doomed = [form.instance.pk for form in self.initial_forms if not self._is_kept(form)]
+        held = set(same.exclude(pk__in=doomed).values_list(*columns)) if added else set()
+        for form in added:
+            rule = tuple(getattr(form.instance, column) for column in columns)
+            if rule in held:
+                form.add_error("value", "There is such a rule already.")
+            held.add(rule)
+
+    def _is_kept(self, form: Any) -> bool:
+        return not getattr(form, "cleaned_data", {}).get("DELETE")

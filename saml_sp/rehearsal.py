@@ -197,14 +197,11 @@ def _never_came(idp: IdentityProvider, attempts: list[SignInAttempt]) -> list[st
     came = {
         name for attempt in attempts for one in attributes_of(attempt.detail) for name in (one.name, one.friendly_name)
     }
-    count = f"last {len(attempts)} sign-ins" if len(attempts) > 1 else "last sign-in"
+    last = f"the last {len(attempts)} sign-ins" if len(attempts) > 1 else "the last sign-in"
     found = []
     for target in Target:
         names = idp.attribute_mapping.get(target, [])
         if names and came.isdisjoint(names):
             called = " or ".join(f"“{name}”" for name in names)
-            found.append(
-                f"{target.label.capitalize()}: the {count} brought no attribute called {called}; "
-                f"they brought: {', '.join(brought(attempts)) or 'none'}."
-            )
+            found.append(f"{target.label.capitalize()}: {last} brought no attribute called {called}.")
     return found
