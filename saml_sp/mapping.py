@@ -176,6 +176,12 @@ def names_for(target: Target, mapping: Mapping[str, Sequence[str]]) -> tuple[str
     return tuple(mapping.get(target, ())) or DEFAULTS.get(target, ())
 
 
+def said(mapping: Mapping[str, Sequence[str]], target: Target) -> str:
+    """What is read for a target, in words."""
+    usual = "the usual names" if target in DEFAULTS else "nothing"
+    return ", ".join(mapping.get(target, ())) or usual
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What was read for one target: from which attribute (as it is called in the mapping), and its plain values.

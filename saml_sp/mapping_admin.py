@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET
 from accounts.actors import Actor
 from orgs.models import AccessGroup, Organization
 from saml_sp import configuration, rehearsal, rights
-from saml_sp.mapping import MAX_VALUE, Target, names_for
+from saml_sp.mapping import MAX_VALUE, Target, said
 from saml_sp.mapping_forms import GroupRuleForm, GroupRuleFormSet, field_name
 from saml_sp.models import GroupRule, IdentityProvider, SignInAttempt
 
@@ -103,16 +103,6 @@ def fieldsets(*, may_change: bool) -> tuple[Any, ...]:
 READ_ONLY = ("lately", "mapping_text", "spellings_text")
 
 
-def mapping_lines(mapping: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """Each target with what is read for it, in words."""
-    lines = []
-    for target in Target:
-        configured = mapping.get(target)
-        usual = "the usual names" if names_for(target, {}) else "nothing"
-        lines.append((target.label, ", ".join(configured) if configured else usual))
-    return lines
-
-
 class MappingPages(_Pages):
     """For the admin of identity providers: two pages about mapping, and what stands of it on their own page."""
 
@@ -151,7 +141,7 @@ class MappingPages(_Pages):
     @admin.display(description="Attributes")
     def mapping_text(self, idp: IdentityProvider) -> SafeString:
         """The mapping, for those who may only look."""
-        return _definitions(mapping_lines(idp.attribute_mapping))
+        return _definitions([(target.label, said(idp.attribute_mapping, target)) for target in Target])
 
     @admin.display(description="Its words for access levels")
     def spellings_text(self, idp: IdentityProvider) -> SafeString | str:
