@@ -120,8 +120,8 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Target.GROUPS: ("groups",),
     }),
     "pingone": Preset("PingOne", {
-        Target.EMAIL: ("email",), Target.FIRST_NAME: ("firstName", "given_name"),
-        Target.LAST_NAME: ("lastName", "family_name"), Target.DISPLAY_NAME: ("formattedName",),
+        Target.EMAIL: ("email",), Target.FIRST_NAME: ("firstName", "given_name", "givenName"),
+        Target.LAST_NAME: ("lastName", "family_name", "sn"), Target.DISPLAY_NAME: ("formattedName",),
         Target.GROUPS: ("memberOf", "groups"),
     }),
     "onelogin": Preset("OneLogin", {
@@ -129,8 +129,10 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Target.GROUPS: ("memberOf",), Target.ROLES: ("Roles",),
     }),
     "keycloak": Preset("Keycloak", {
-        Target.EMAIL: ("email", "urn:oid:1.2.840.113549.1.9.1"), Target.FIRST_NAME: ("givenName", "urn:oid:2.5.4.42"),
-        Target.LAST_NAME: ("surname", "urn:oid:2.5.4.4"), Target.GROUPS: ("member", "groups"), Target.ROLES: ("Role",),
+        Target.EMAIL: ("email", "urn:oid:1.2.840.113549.1.9.1"),
+        Target.FIRST_NAME: ("givenName", "urn:oid:2.5.4.42", "firstName"),
+        Target.LAST_NAME: ("surname", "urn:oid:2.5.4.4", "lastName"), Target.GROUPS: ("member", "groups"),
+        Target.ROLES: ("Role",),
     }),
     "shibboleth": Preset("Shibboleth", {
         Target.EMAIL: ("urn:oid:0.9.2342.19200300.100.1.3", "mail"),
