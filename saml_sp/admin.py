@@ -462,6 +462,10 @@ class SignInAttemptAdmin(AttemptReading, ReadOnly, _AttemptAdmin):
     search_fields = ("=trace_id", "email", "=code")
     search_help_text = "Trace ID as the error page shows it, e-mail address, or code."
     show_full_result_count = False
+
+    class Media:
+        css: ClassVar[Any] = {"all": ("identity_provider.css",)}
+
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("trace_id", "at", "outcome", "idp", "slug")}),
         ("Why", {"fields": ("code", "reason", "expected_text", "received_text", "cure")}),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -373,3 +377,67 @@ def test_whoever_may_not_add_rules_sees_no_row_for_one(idp: IdentityProvider) ->
     assert 'name="group_rules-1-value"' not in said
     blind = staff("change_identityprovider", email="other@example.com")
     assert "theirs" not in text(blind.get(page(idp)))
+
+
+# --- At the same moment ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_administrators_who_add_the_same_rule_at_once_the_second_reads_so() -> None:
+    idp = factories.idp("customer")
+    group = AccessGroup.objects.create(name="Readers")
+    barrier = threading.Barrier(2, timeout=20)
+
+    def add(client: Client, address: str, facts: dict[str, Any]) -> int:
+        try:
+            barrier.wait()
+            return client.post(address, facts).status_code
+        finally:
+            connection.close()
+
+    clients = [staff("change_identityprovider", "add_grouprule", email=f"{n}@example.com") for n in range(2)]
+    ways = (
+        (page(idp), form(idp, **rows(idp, {"value": "x", "access_group": group.pk}))),
+        (f"{RULES}add/", {"idp": idp.pk, "value": "x", "access_group": group.pk, "role": 1}),
+    )
+    for first, second in ((ways[0], ways[0]), (ways[1], ways[1]), ways):
+        with ThreadPoolExecutor(2) as pool:
+            found = [pool.submit(add, client, *way) for client, way in zip(clients, (first, second), strict=True)]
+            assert sorted(answer.result() for answer in found) == [200, 302]
+        assert GroupRule.objects.get().value == "x"
+        GroupRule.objects.all().delete()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_ceiling_that_a_superuser_lowers_meanwhile_is_not_raised_again_by_an_old_page() -> None:
+    idp = factories.idp("customer", level_ceiling=AccessLevel.SUPER_ADMIN)
+    other = staff("change_identityprovider")
+    old_page = form(idp, contact="desk@example.com")
+
+    def save_old_page() -> int:
+        try:
+            return other.post(page(idp), old_page).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            IdentityProvider.objects.update(level_ceiling=AccessLevel.ANALYST)
+            answer = pool.submit(save_old_page)
+            until_somebody_waits()
+        assert answer.result() == 403
+    found = IdentityProvider.objects.get()
+    assert (found.level_ceiling, found.contact) == (AccessLevel.ANALYST, "")
+
+
+def until_somebody_waits() -> None:
+    """Until another connection waits for a lock."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            row = cursor.fetchone()
+        if row and row[0]:
+            return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")

@@ -62,7 +62,7 @@ def place(idp: IdentityProvider, name: str) -> str:
 
 
 def try_rule(client: Client, idp: IdentityProvider, value: str, *, pattern: bool = False) -> str:
-    asked = {"value": value} | ({"is_pattern": "on"} if pattern else {})
+    asked = {"value": value, "is_pattern": "on"} if pattern else {"value": value}
     response = client.get(place(idp, "groups"), asked)
     assert response.status_code == 200
     return " ".join(text(response).partition('id="content-main"')[2].split())
@@ -70,7 +70,7 @@ def try_rule(client: Client, idp: IdentityProvider, value: str, *, pattern: bool
 
 def rehearse(client: Client, attempt: SignInAttempt) -> str:
     assert attempt.idp is not None
-    response = client.get(place(attempt.idp, "rehearsal"), {"attempt": attempt.pk})
+    response = client.get(place(attempt.idp, "rehearsal"), {"attempt": str(attempt.pk)})
     assert response.status_code == 200
     return " ".join(text(response).partition('id="content-main"')[2].split())
 
@@ -82,7 +82,7 @@ def shown(client: Client, attempt: SignInAttempt) -> str:
 
 def everything() -> list[Any]:
     """Every grant, attempt and rule, to see that nothing was written."""
-    models = (*Grant.__subclasses__(), SignInAttempt, GroupRule)
+    models: list[Any] = [*Grant.__subclasses__(), SignInAttempt, GroupRule]
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 
@@ -119,7 +119,7 @@ def test_a_pattern_shows_what_it_catches_before_it_is_saved(client: Client, idp:
     assert "?idp=" in said
     assert f"{idp.pk}&value=acme-%2A&is_pattern=1" in said
     assert everything() == before
-    add = client.get("/admin/saml_sp/grouprule/add/", {"idp": idp.pk, "value": "acme-*", "is_pattern": "1"})
+    add = client.get("/admin/saml_sp/grouprule/add/", {"idp": str(idp.pk), "value": "acme-*", "is_pattern": "1"})
     assert 'value="acme-*"' in text(add)
 
 
