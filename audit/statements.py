@@ -69,7 +69,7 @@ def _bound(parameters: tuple[Any, ...], given: dict[str, Any]) -> list[Any]:
 
 
 class Select(Generic[_Row]):
-    """A query for at most one row, `select_related` included."""
+    """A query for at most one row, with what `select_related` and `annotate` add to it."""
 
     def __init__(self, build: Callable[[], QuerySet[_Row]]) -> None:
         self._build = build
@@ -82,6 +82,7 @@ class Select(Generic[_Row]):
         begin, end = info["select_fields"][0], info["select_fields"][-1] + 1
         names = [column.target.attname for column, _sql, _alias in select[begin:end]]
         populators = populators_of(info, select, connection.alias)
+        annotated = tuple(compiler.annotation_col_map.items())
         converters = compiler.get_converters([column for column, _sql, _alias in select])
 
         def read(row: tuple[Any, ...]) -> _Row:
@@ -90,6 +91,8 @@ class Select(Generic[_Row]):
             found: _Row = info["model"].from_db(connection.alias, names, row[begin:end])
             for populator in populators:
                 populator.populate(row, found)
+            for name, position in annotated:
+                setattr(found, name, row[position])
             return found
 
         return _numbered(sql), tuple(parameters), read

@@ -31,6 +31,14 @@ PORTICO_KEEP_ATTEMPTS_DAYS = env.integer("PORTICO_KEEP_ATTEMPTS_DAYS", 90, at_le
 PORTICO_DNS_SERVERS = env.addresses("PORTICO_DNS_SERVERS")
 # How many days ago an SSO and a break-glass sign-in may have succeeded for passwords to be switched off for the rest.
 PORTICO_BREAK_GLASS_PROOF_DAYS = env.integer("PORTICO_BREAK_GLASS_PROOF_DAYS", 7, at_least=1, at_most=90)
+# How long an API token lives if nobody says, and at most; how many that work a person may have at a time.
+PORTICO_TOKEN_MAX_DAYS = env.integer("PORTICO_TOKEN_MAX_DAYS", 365, at_least=1, at_most=3650)
+PORTICO_TOKEN_DAYS = env.integer(
+    "PORTICO_TOKEN_DAYS", min(90, PORTICO_TOKEN_MAX_DAYS), at_least=1, at_most=PORTICO_TOKEN_MAX_DAYS
+)
+PORTICO_TOKENS_PER_USER = env.integer("PORTICO_TOKENS_PER_USER", 20, at_least=1, at_most=1000)
+# How young a sign-in must be for its person to make an API token in a page.
+PORTICO_FRESH_SIGN_IN_HOURS = env.integer("PORTICO_FRESH_SIGN_IN_HOURS", 8, at_least=1, at_most=24)
 PORTICO_SENDS_HSTS = env.flag("PORTICO_HSTS", default=PORTICO_BASE_URL.startswith("https://"))
 
 SECRET_KEY = (
