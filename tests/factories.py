@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from demo.keys import SigningKey
-    from orgs.models import AccessGroup
 
 _numbers = itertools.count(1)
 
