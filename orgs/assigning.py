@@ -431,6 +431,8 @@ def remove(thing: Thing, *, now: datetime, actor: Actor) -> bool:
 
 def _remove(thing: Thing, now: datetime, actor: Actor) -> bool:
     kind = ASSIGNABLE[type(thing)]
+    # As those who give and take by hand lock it, so that they take turns with this; a login passes that lock.
+    _lock(type(thing), {thing.pk}, all_there=False)
     _lock_grants(thing, kind)
     row: Any = type(thing)._base_manager.select_for_update().filter(pk=thing.pk).first()  # noqa: SLF001 - as above
     if row is None:
@@ -446,7 +448,7 @@ def _remove(thing: Thing, now: datetime, actor: Actor) -> bool:
 
 
 def _lock_grants(thing: Thing, kind: Assignable) -> None:
-    """Its grants before itself, as a login takes them: whoever changes one at this moment is let through first."""
+    """Its grants before the whole of its row, as a login takes them: whoever changes one now is let through first."""
     table = connection.ops.quote_name(kind.grant._meta.db_table)  # noqa: SLF001 - Django's public name for it
     with connection.cursor() as cursor:
         cursor.execute(
