@@ -43,8 +43,10 @@ class Given(Expression):
         return "%s", (self,)
 
 
-def _execute(sql: str, values: list[Any]) -> CursorWrapper:
+def execute(sql: str, values: list[Any]) -> CursorWrapper:
     """Run one statement in Django's wrapping, on a cursor whose statements the server prepares when they come often.
+
+    Its placeholders are PostgreSQL's own: $1, $2.
 
     Django offers prepared statements for all that it sends or for none, and some of what the ORM sends does not suit
     them. In its log of queries one that is prepared has no text.
@@ -98,7 +100,7 @@ class Select(Generic[_Row]):
     def first(self, **given: Any) -> _Row | None:
         """The row, or None."""
         sql, parameters, read = self._compiled
-        with _execute(sql, _bound(parameters, given)) as cursor:
+        with execute(sql, _bound(parameters, given)) as cursor:
             row = cursor.fetchone()
         return None if row is None else read(row)
 
@@ -106,7 +108,7 @@ class Select(Generic[_Row]):
 class Update:
     """An UPDATE of the rows of a queryset."""
 
-    def __init__(self, build: Callable[[], QuerySet[Any]], **values: Given) -> None:
+    def __init__(self, build: Callable[[], QuerySet[Any]], **values: Expression) -> None:
         self._build = build
         self._values = values
 
@@ -120,7 +122,7 @@ class Update:
     def run(self, **given: Any) -> int:
         """Returns how many rows there were."""
         sql, parameters = self._compiled
-        with _execute(sql, _bound(parameters, given)) as cursor:
+        with execute(sql, _bound(parameters, given)) as cursor:
             return int(cursor.rowcount)
 
 
@@ -173,4 +175,4 @@ def _write(rows: list[Model]) -> None:
         for row, written in zip(rows, fields, strict=True)
         for field in written
     ]
-    _execute(sql, values).close()
+    execute(sql, values).close()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection
 from django.db.models import Q
 
+from audit.statements import execute
 from orgs.models import (
     AccessLevel,
     BillingPermission,
@@ -122,8 +123,7 @@ class Change:
 
 def held(user: User, source_id: object) -> list[Held]:
     """What the person has by this identity provider's word. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(_held_sql(), [user.pk, str(source_id)] * len(TABLES))
+    with execute(_held_sql(), [user.pk, str(source_id)]) as cursor:
         return [
             Held(row, Thing(What(what), thing, label, via, rank, attribute, value))
             for what, row, thing, label, via, rank, attribute, value in cursor.fetchall()
@@ -142,7 +142,7 @@ def _held_sql() -> str:
         parts.append(
             f"SELECT '{what.value}', g.id, {thing}, {label}, g.via, {f'g.{table.rank}' if table.rank else '0'}, "  # noqa: S608 - names of ours
             f"g.attribute, g.value FROM {grants} g{join} "
-            f"WHERE g.user_id = %s AND g.source = '{Source.IDP}' AND g.source_id = %s"
+            f"WHERE g.user_id = $1 AND g.source = '{Source.IDP}' AND g.source_id = $2"
         )
     return " UNION ALL ".join(parts)
 

@@ -9,8 +9,10 @@ from django.db import transaction
 from accounts.models import Session
 from audit.kinds import Kind
 from audit.log import record
-from saml_sp import keys
-from saml_sp.models import IdentityProvider, SamlSession
+from orgs import grants
+from orgs.models import AccessLevel
+from saml_sp import keys, suspension
+from saml_sp.models import FederatedIdentity, IdentityProvider, SamlSession
 from saml_sp.protocol import metadata
 from saml_sp.protocol.errors import ConfigurationRefused
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from accounts.actors import Actor
     from saml_sp.logos import Picture
-    from saml_sp.models import FederatedIdentity
     from saml_sp.protocol.metadata import IdpMetadata
 
 # What an audit event about a change compares: every column that somebody can set. The slug never changes, and `enabled`
@@ -84,20 +85,46 @@ def fingerprints(idp: IdentityProvider) -> list[str]:
 def snapshot(idp: IdentityProvider) -> dict[str, Any]:
     """What an audit event compares, as it stands in memory; certificates as they stand in the database."""
     logos = dict(idp.logos.values_list("place", "sha256")) if idp.pk else {}
-    return {name: getattr(idp, name) for name in AUDITED_FIELDS} | {"certificates": fingerprints(idp), "logos": logos}
+    facts = {name: getattr(idp, name) for name in AUDITED_FIELDS}
+    return facts | {"certificates": fingerprints(idp), "group_rules": group_rules(idp), "logos": logos}
+
+
+def group_rules(idp: IdentityProvider) -> list[str]:
+    """What its groups mean here, in words, sorted."""
+    if not idp.pk:
+        return []
+    rows = idp.group_rules.select_related("access_group", "organization")
+    return sorted(f"{'pattern ' if rule.is_pattern else ''}{rule}" for rule in rows)
+
+
+def locked(idp: IdentityProvider) -> IdentityProvider:
+    """The row as the database holds it, locked until the transaction ends.
+
+    Not against new rows that refer to it: a sign-in, which holds its person's row, adds some, and whoever holds this
+    row may be waiting for that person's.
+    """
+    return IdentityProvider.objects.select_for_update(no_key=True).get(pk=idp.pk)
 
 
 def locked_snapshot(idp: IdentityProvider) -> dict[str, Any]:
     """What the database holds, its row locked until the transaction ends; empty when it holds none yet."""
     if idp._state.adding:  # noqa: SLF001 - Django's public name for it
         return {}
-    return snapshot(IdentityProvider.objects.select_for_update().get(pk=idp.pk))
+    return snapshot(locked(idp))
 
 
 def record_difference(idp: IdentityProvider, before: dict[str, Any], *, now: datetime, actor: Actor) -> None:
-    """Write down what was made or changed since `before`, a snapshot (empty: it was made); nothing for no change."""
+    """Write down what was made or changed since `before`, a snapshot (empty: it was made); nothing for no change.
+
+    What people hold follows at once: a lower ceiling lowers the levels that it gave, another limit of days without a
+    sign-in counts for those who are here already.
+    """
     after = snapshot(idp)
     changed = {name: {"from": before.get(name), "to": after[name]} for name in after if before.get(name) != after[name]}
+    if before and "level_ceiling" in changed:
+        grants.cap(idp.pk, AccessLevel(idp.level_ceiling))
+    if before and "no_sign_in_days" in changed:
+        suspension.renew_limits(idp)
     if changed:
         _record(Kind.IDP_CHANGED if before else Kind.IDP_CREATED, idp, now=now, actor=actor, data={"changed": changed})
 
@@ -117,13 +144,14 @@ def enable(idp: IdentityProvider, *, now: datetime, actor: Actor) -> bool:
     Raises ConfigurationRefused with a sentence that names what is missing.
     """
     with transaction.atomic():
-        held = IdentityProvider.objects.select_for_update().get(pk=idp.pk)
+        held = locked(idp)
         if missing := held.what_is_missing(now):
             raise ConfigurationRefused(cannot_enable(missing))
         idp.enabled = True
         if held.enabled:
             return False
         idp.save(update_fields=["enabled"])
+        suspension.resume(idp)
         _record(Kind.IDP_ENABLED, idp, now=now, actor=actor)
     return True
 
@@ -135,12 +163,16 @@ def cannot_enable(missing: list[str]) -> str:
 
 
 def disable(idp: IdentityProvider, *, now: datetime, actor: Actor) -> int:
-    """Let nobody sign in through it any more, and end the sessions that it vouched for; returns how many those were."""
+    """Let nobody sign in through it any more, and end the sessions that it vouched for; returns how many those were.
+
+    API tokens of its people are suspended until it is enabled again.
+    """
     with transaction.atomic():
-        held = IdentityProvider.objects.select_for_update().get(pk=idp.pk)
+        held = locked(idp)
         idp.enabled = False
         if held.enabled:
             idp.save(update_fields=["enabled"])
+        suspension.suspend(idp)
         ended = end_sessions(SamlSession.objects.filter(idp=idp))
         if held.enabled:
             _record(Kind.IDP_DISABLED, idp, now=now, actor=actor, data={"sessions_ended": ended})
@@ -151,6 +183,7 @@ def remove(idp: IdentityProvider, *, now: datetime, actor: Actor) -> None:
     """Delete an identity provider that has no identities. Raises django's ProtectedError for one that has."""
     with transaction.atomic():
         disable(idp, now=now, actor=actor)
+        grants.forget(idp.pk)
         _record(Kind.IDP_REMOVED, idp, now=now, actor=actor)
         idp.delete()
 
@@ -163,11 +196,18 @@ def invite(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> None:
 
 
 def unlink(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> int:
-    """Remove an identity, and end the sessions of its user that began by it; returns how many those were."""
+    """Remove an identity, and end the sessions of its user that began by it; returns how many those were.
+
+    What the identity provider gave goes as well, for it does not say so any more, unless the person has another
+    identity there.
+    """
     with transaction.atomic():
         ended = end_sessions(SamlSession.objects.filter(idp=identity.idp_id, user=identity.user_id))
         record_identity(Kind.IDENTITY_REMOVED, identity, now=now, actor=actor, data={"sessions_ended": ended})
         identity.delete()
+        if not FederatedIdentity.objects.filter(user=identity.user_id, idp=identity.idp_id).exists():
+            grants.forget(identity.idp_id, identity.user)
+        suspension.settle(identity.user)
     return ended
 
 

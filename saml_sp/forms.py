@@ -230,7 +230,7 @@ class PendingIdentityForm(_IdentityForm):
         email = addresses.key(cleaned.get("email_key") or user.email)
         cleaned["email_key"] = email
         # Locked, so that of two administrators who add the same one the second reads this sentence.
-        IdentityProvider.objects.select_for_update().get(pk=idp.pk)
+        configuration.locked(idp)
         held = FederatedIdentity.objects.select_related("user").filter(idp=idp, email_key=email).first()
         if held is not None:
             state = "awaits its first sign-in" if held.pending else "is in use"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import IntegrityError, transaction
 
 from audit.statements import insert
+from saml_sp import rights
 from saml_sp.models import Outcome, SamlSession, SignInAttempt, SpentAssertion
 from saml_sp.protocol.errors import Replayed, UnknownRequest
 from saml_sp.provisioning import subject_key
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from saml_sp.models import IdentityProvider
     from saml_sp.protocol.errors import SamlError
     from saml_sp.protocol.types import Assertion
+    from saml_sp.provisioning import Plan
 
 ANSWER_WITHIN: Final = timedelta(minutes=15)
 # Long enough after that for the record to say why a late answer was refused.
@@ -129,14 +131,19 @@ def spend(idp: IdentityProvider, assertion: Assertion) -> None:
         raise Replayed(expected="an assertion that was never used", received=assertion.id) from None
 
 
-def accept(attempt: SignInAttempt, user: User, assertion: Assertion, notes: tuple[str, ...] = ()) -> None:
-    """Write the attempt down as good, in the caller's transaction, with what the administrator should know.
+def accept(attempt: SignInAttempt, user: User, assertion: Assertion, planned: Plan) -> None:
+    """Write the attempt down as good, in the caller's transaction, with what it gave and what one should know.
 
     Of two answers to one request, on whatever nodes, one UPDATE wins; the other raises Replayed.
     """
     facts = {"outcome": Outcome.ACCEPTED, "user": user, "email": user.email, **_said(assertion)}
-    if notes:
+    if notes := (*planned.notes, *planned.rights.notes):
         facts["detail"] = {**facts["detail"], "notes": list(notes)}
+    facts["detail"] = {
+        **facts["detail"],
+        "read": rights.told({**planned.profile.readings, **planned.rights.readings}),
+        **({"rights": report} if (report := planned.rights.report()) else {}),
+    }
     if attempt.request_id is None:
         for name, value in facts.items():
             setattr(attempt, name, value)

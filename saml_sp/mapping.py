@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 MOST_NAMES: Final = 12
 MAX_ATTRIBUTE_NAME: Final = 200
-# What one assertion may ask for; a person in more groups than that is an accident or an attack.
-MOST_VALUES: Final = 2000
 MAX_VALUE: Final = 300
 
 
@@ -170,31 +168,32 @@ def names_for(target: Target, mapping: Mapping[str, Sequence[str]]) -> tuple[str
 class Reading:
     """What was read for one target: from which attribute (as it is called in the mapping), and its plain values.
 
-    `attribute` is empty where none of the names was there. Values are those that say something: no empty ones, no blank
-    ones, none that hold elements, each once and in order. `present` says that there was such an attribute at all.
+    Values are those that say something: no empty ones, no blank ones, none that hold elements, each once and in order.
+    Both are empty where none of the names was there, or none had such a value: the two mean the same.
     """
 
     attribute: str = ""
     values: tuple[str, ...] = ()
-    present: bool = False
+
+
+def values_of(assertion: Assertion, name: str) -> list[str | None]:
+    """All values of what is called so: by Name, else by FriendlyName (Core 2.7.3.1).
+
+    Some identity providers repeat the attribute for each of its values.
+    """
+    by_name = assertion.values(name)
+    return by_name or [
+        value for attribute in assertion.attributes if attribute.friendly_name == name for value in attribute.values
+    ]
 
 
 def read(assertion: Assertion, names: Sequence[str]) -> Reading:
-    """The first of the named attributes that has a value; Name goes before FriendlyName (Core 2.7.3.1)."""
-    present = ""
+    """The first of the named attributes that has a value."""
     for name in names:
-        for found in (
-            [attribute for attribute in assertion.attributes if attribute.name == name],
-            [attribute for attribute in assertion.attributes if attribute.friendly_name == name],
-        ):
-            # Some identity providers repeat the attribute for each of its values.
-            values = dict.fromkeys(
-                value for attribute in found for value in attribute.values if value is not None and value.strip()
-            )
-            if values:
-                return Reading(name, tuple(values), present=True)
-            present = present or (name if found else "")
-    return Reading(present, (), present=bool(present))
+        values = dict.fromkeys(value for value in values_of(assertion, name) if value is not None and value.strip())
+        if values:
+            return Reading(name, tuple(values))
+    return Reading()
 
 
 def has_overage(assertion: Assertion) -> bool:

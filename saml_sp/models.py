@@ -289,6 +289,10 @@ class IdentityProvider(models.Model):
             missing.append("a signing certificate that is valid now")
         return missing
 
+    def valid_until(self, now: datetime) -> datetime | None:
+        """Until when a sign-in of this moment lets API tokens work; None for no limit."""
+        return None if self.no_sign_in_days is None else now + timedelta(days=self.no_sign_in_days)
+
     def certificate_status(self, now: datetime) -> str:
         """In a few words: how long people can sign in with the certificates that are held."""
         held = list(self.certificates.all())

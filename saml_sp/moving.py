@@ -67,17 +67,18 @@ def assign(user: User, idp: IdentityProvider, *, now: datetime, actor: Actor, em
     MoveRefused; then nothing has changed.
     """
     with transaction.atomic():
+        # Locked, so that of two people who are given one address the second is refused in words.
+        vouching = configuration.locked(idp)
         held = _locked(user)
-        # Locked as well, so that of two people who are given one address the second is refused in words.
-        IdentityProvider.objects.select_for_update().get(pk=idp.pk)
         check(held, idp, email)
         before = _provider_label(held)
         unlinked = _unlink_all(held, now=now, actor=actor)
         if not held.is_break_glass:
             held.set_unusable_password()
             second_factor.remove_all(held)
-        held.sso_label, held.sso_valid_until = idp.description, None
-        held.save(update_fields=["password", "sso_label", "sso_valid_until"])
+        held.sso_label, held.sso_valid_until = idp.description, vouching.valid_until(now)
+        held.sso_suspended = not vouching.enabled
+        held.save(update_fields=["password", "sso_label", "sso_valid_until", "sso_suspended"])
         ended = unlinked + sessions.end_all(held)
         identity = FederatedIdentity(idp=idp, user=held, email_key=email or held.email, created_at=now)
         configuration.invite(identity, now=now, actor=actor)
@@ -96,8 +97,8 @@ def make_local(user: User, *, now: datetime, actor: Actor) -> None:
         check(held, None)
         before = _provider_label(held)
         ended = _unlink_all(held, now=now, actor=actor) + sessions.end_all(held)
-        held.sso_label, held.sso_valid_until = "", None
-        held.save(update_fields=["sso_label", "sso_valid_until"])
+        held.sso_label, held.sso_valid_until, held.sso_suspended = "", None, False
+        held.save(update_fields=["sso_label", "sso_valid_until", "sso_suspended"])
         _record(held, {"from": before, "to": LOCAL, "sessions_ended": ended}, now=now, actor=actor)
     user.refresh_from_db()
 

@@ -9,19 +9,22 @@ nobody else has a claim to it: never staff, never somebody with a password here,
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, IntegrityError
-from django.db.models import F
+from django.db.models import Exists, F
 
 from accounts import addresses
 from accounts.models import User
 from audit.kinds import Kind
 from audit.log import record
 from audit.statements import Given, Select, Update
-from saml_sp.models import EmailDomain, FederatedIdentity
+from orgs import grants
+from saml_sp import mapping, rights
+from saml_sp.mapping import Reading, Target
+from saml_sp.models import EmailDomain, FederatedIdentity, IdentityProvider
 from saml_sp.protocol import names as n
 from saml_sp.protocol.errors import (
     AccountDeactivated,
@@ -42,45 +45,14 @@ from saml_sp.protocol.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
-    from saml_sp.models import IdentityProvider
+    from django.db.models import QuerySet
+
     from saml_sp.protocol.types import Assertion, NameId
 
-EMAIL_ATTRIBUTES = (
-    "Email",
-    "email",
-    "mail",
-    "emailAddress",
-    "User.email",
-    "urn:oid:0.9.2342.19200300.100.1.3",
-    "urn:oid:1.2.840.113549.1.9.1",  # of PKCS #9: what Keycloak's built-in X500 mapper sends
-    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
-    "http://schemas.xmlsoap.org/claims/EmailAddress",
-)
-FIRST_NAME_ATTRIBUTES = (
-    "First Name",
-    "FirstName",
-    "firstName",
-    "first_name",
-    "givenName",
-    "User.FirstName",
-    "urn:oid:2.5.4.42",
-    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/givenname",
-)
-LAST_NAME_ATTRIBUTES = (
-    "Last Name",
-    "LastName",
-    "lastName",
-    "last_name",
-    "sn",
-    "surname",
-    "User.LastName",
-    "urn:oid:2.5.4.4",
-    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/surname",
-)
 MAX_NAME = 150
+MAX_DISPLAY_NAME = 200
 MAX_SUBJECT = 1024
 
 
@@ -112,12 +84,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What an assertion says of a person, read and checked."""
+    """What an assertion says of a person, read and checked; `readings` are for the record: what came from where."""
 
     subject: Subject
     email: str | None
     first_name: str
     last_name: str
+    display_name: str = ""
+    readings: dict[Target, Reading] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +99,8 @@ class Plan:
     """What would happen at a login.
 
     `identity` is the one that is found or completed; `user` the account, None where it is yet to be made. `new_email`
-    replaces the account's address. `notes` are for the administrator's record.
+    replaces the account's address. `rights` is what the identity provider's mapping gives and takes. `notes` are for
+    the administrator's record.
     """
 
     step: Step
@@ -134,42 +109,53 @@ class Plan:
     identity: FederatedIdentity | None = None
     user: User | None = None
     new_email: str | None = None
+    rights: rights.Rights = field(default_factory=rights.Rights)
     notes: tuple[str, ...] = ()
 
 
-def plan(idp: IdentityProvider, assertion: Assertion) -> Plan:
-    """Find out who this is and whether they may come in; changes nothing.
+def plan(idp: IdentityProvider, assertion: Assertion, *, to_apply: bool = False) -> Plan:
+    """Find out who this is, whether they may come in, and what they then hold; changes nothing.
 
-    Raises an AccountRefused. One query for somebody who has been here before and whose address is the same.
+    To be applied in the same transaction it locks the person who comes back: of two sign-ins at once the later one
+    plans from what the earlier one left. Raises an AccountRefused. Two queries for somebody who has been here before,
+    whose address is the same and to whom nothing is mapped.
     """
-    profile = Profile(
-        subject=read_subject(idp, assertion),
-        email=read_email(assertion),
-        first_name=read_name(assertion, FIRST_NAME_ATTRIBUTES),
-        last_name=read_name(assertion, LAST_NAME_ATTRIBUTES),
-    )
-    identity = _find(idp, profile)
+    profile = read_profile(idp, assertion)
+    planned = _plan_account(idp, profile, assertion, _HELD_LOCKED if to_apply else _HELD)
+    # After the account: who is refused there need not know what else is wrong.
+    wished = rights.wish(idp, assertion)
+    holding = grants.held(planned.user, idp.pk) if planned.user is not None else []
+    return replace(planned, rights=rights.plan(wished, holding))
+
+
+def _plan_account(
+    idp: IdentityProvider, profile: Profile, assertion: Assertion, find: Select[FederatedIdentity]
+) -> Plan:
+    facts = {"idp": idp.pk, "subject_key": profile.subject.key}
+    identity = find.first(**facts)
     if identity is None:
         try:
             return _plan_unknown(idp, profile, assertion)
         except AccountRefused:
             # Each query sees what is committed by then: the address may be this very subject's, since a moment ago.
-            identity = _find(idp, profile)
+            identity = find.first(**facts)
             if identity is None:
                 raise
     return _plan_return(idp, profile, identity)
 
 
-def _find(idp: IdentityProvider, profile: Profile) -> FederatedIdentity | None:
-    return _HELD.first(idp=idp.pk, subject_key=profile.subject.key)
+def _known() -> QuerySet[FederatedIdentity]:
+    return FederatedIdentity.objects.select_related("user").filter(idp=Given("idp"), subject_key=Given("subject_key"))
 
 
-_HELD = Select(
-    lambda: FederatedIdentity.objects.select_related("user").filter(idp=Given("idp"), subject_key=Given("subject_key"))
-)
+_HELD = Select(_known)
+_HELD_LOCKED = Select(lambda: _known().select_for_update(of=("user",)))
 _GREET = Update(
     lambda: User.objects.filter(pk=Given("user")),
-    first_name=Given("first_name"), last_name=Given("last_name"), sso_label=Given("sso_label"), last_login=Given("now"),
+    first_name=Given("first_name"), last_name=Given("last_name"), display_name=Given("display_name"),
+    sso_label=Given("sso_label"), sso_valid_until=Given("valid_until"), last_login=Given("now"),
+    # Asked of the row, not of what was read when the sign-in began: somebody may have disabled it meanwhile.
+    sso_suspended=~Exists(IdentityProvider.objects.filter(pk=Given("idp"), enabled=True)),
 )  # fmt: skip
 # Somebody may have unlinked, rebound or moved the identity, or switched the account off, since it was read.
 _SIGNED_IN = Update(
@@ -322,22 +308,25 @@ def provision(planned: Plan, now: datetime) -> User:
         user.email = planned.new_email
     user.first_name = profile.first_name or user.first_name
     user.last_name = profile.last_name or user.last_name
+    user.display_name = profile.display_name or user.display_name
     user.sso_label = idp.description
+    user.sso_valid_until = idp.valid_until(now)
     user.last_login = now
-    if planned.new_email is None:
-        _GREET.run(
-            user=user.pk, first_name=user.first_name, last_name=user.last_name, sso_label=user.sso_label, now=now
-        )
-    else:
-        _save_with_address(user)
+    if planned.new_email is not None:
+        _save_address(user)
+    _GREET.run(
+        user=user.pk, first_name=user.first_name, last_name=user.last_name, display_name=user.display_name,
+        sso_label=user.sso_label, valid_until=user.sso_valid_until, now=now, idp=idp.pk,
+    )  # fmt: skip
     if planned.step is Step.RETURN and planned.identity is not None:
         _note_return(planned, planned.identity, user, now)
+    rights.apply(planned.rights, user, idp, now)
     return user
 
 
-def _save_with_address(user: User) -> None:
+def _save_address(user: User) -> None:
     try:
-        user.save(update_fields={"email", "first_name", "last_name", "sso_label", "last_login"})
+        user.save(update_fields={"email"})
     except IntegrityError:
         raise
     except DatabaseError as error:  # Django's word for a row that is not there any more
@@ -439,13 +428,31 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
-def read_email(assertion: Assertion) -> str | None:
+def read_profile(idp: IdentityProvider, assertion: Assertion) -> Profile:
+    """Who this is and what they are called. Raises what `read_subject` and `read_email` raise."""
+    subject, email = read_subject(idp, assertion), read_email(idp, assertion)
+    names = {
+        target: mapping.read(assertion, mapping.names_for(target, idp.attribute_mapping))
+        for target in (Target.FIRST_NAME, Target.LAST_NAME, Target.DISPLAY_NAME)
+    }
+    return Profile(
+        subject=subject,
+        email=email,
+        first_name=_shown(names[Target.FIRST_NAME], MAX_NAME),
+        last_name=_shown(names[Target.LAST_NAME], MAX_NAME),
+        display_name=_shown(names[Target.DISPLAY_NAME], MAX_DISPLAY_NAME),
+        readings={Target.EMAIL: _address_reading(idp, assertion, email), **names},
+    )
+
+
+def read_email(idp: IdentityProvider, assertion: Assertion) -> str | None:
     """The one e-mail address of an assertion, strictly parsed: from an attribute, else from an e-mail-shaped NameID.
 
-    None when there is neither. Raises AmbiguousEmail for several different ones (case apart) and EmailInvalid for a
-    value that is not an address as it stands: nothing is trimmed or repaired.
+    Where an administrator has said which attributes hold it, the first of them that has a value counts; otherwise all
+    that are called like one must agree. None when there is neither. Raises AmbiguousEmail for several different ones
+    (case apart) and EmailInvalid for a value that is not an address as it stands: nothing is trimmed or repaired.
     """
-    values = [value for name in EMAIL_ATTRIBUTES for value in assertion.values(name) if value != ""]
+    values = _email_values(idp, assertion)
     if not values:
         return assertion.name_id.value if addresses.is_address(assertion.name_id.value) else None
     for value in values:
@@ -457,13 +464,30 @@ def read_email(assertion: Assertion) -> str | None:
     return addresses_found[0]
 
 
-def read_name(assertion: Assertion, attributes: Iterable[str]) -> str:
-    """The first value of the first attribute that has one, shortened where it is too long: a name identifies nobody."""
-    for attribute in attributes:
-        for value in assertion.values(attribute):
-            if value and value.strip():
-                return value.strip()[:MAX_NAME]
-    return ""
+def _address_reading(idp: IdentityProvider, assertion: Assertion, email: str | None) -> Reading:
+    """Where the address came from, for the record."""
+    if email is None:
+        return Reading()
+    names = mapping.names_for(Target.EMAIL, idp.attribute_mapping)
+    source = next((name for name in names if email in mapping.values_of(assertion, name)), "NameID")
+    return Reading(source, (email,))
+
+
+def _email_values(idp: IdentityProvider, assertion: Assertion) -> list[str | None]:
+    """The values that are meant to be addresses, with what is at fault: a blank one, one that holds elements."""
+    configured = idp.attribute_mapping.get(Target.EMAIL)
+    if not configured:
+        names = mapping.DEFAULTS[Target.EMAIL]
+        return [value for name in names for value in assertion.values(name) if value != ""]
+    for name in configured:
+        if values := [value for value in mapping.values_of(assertion, name) if value != ""]:
+            return values
+    return []
+
+
+def _shown(reading: Reading, longest: int) -> str:
+    """The first value, shortened where it is too long: a name identifies nobody."""
+    return reading.values[0].strip()[:longest] if reading.values else ""
 
 
 def attribute_names(assertion: Assertion) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.db import IntegrityError, transaction
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from accounts.models import User
     from saml_sp.models import SignInAttempt
     from saml_sp.protocol.types import Assertion
+    from saml_sp.provisioning import Plan
 
 HANDOVER_COOKIE = "portico_handover"
 _TRIES = 3
@@ -89,7 +90,7 @@ def sign_in(  # noqa: PLR0913 - one login, all its facts keyword-only
         try:
             with transaction.atomic():
                 ledger.spend(idp, assertion)
-                planned = provisioning.plan(idp, assertion)
+                planned = provisioning.plan(idp, assertion, to_apply=True)
                 user = provisioning.provision(planned, now)
                 with together():
                     key = sessions.open_session(
@@ -97,20 +98,23 @@ def sign_in(  # noqa: PLR0913 - one login, all its facts keyword-only
                         solicited=attempt.solicited,
                     )  # fmt: skip
                     ledger.remember_session(key=key, idp=idp, user=user, assertion=assertion, expires=expires)
-                    ledger.accept(attempt, user, assertion, planned.notes)
-                    record_sign_in(user, idp, attempt, now=now)
+                    ledger.accept(attempt, user, assertion, planned)
+                    record_sign_in(user, idp, attempt, planned, now=now)
         except IntegrityError:
             continue
         return key
     raise TryAgain(expected="a quiet moment", received="the same account made by several logins at once")
 
 
-def record_sign_in(user: User, idp: IdentityProvider, attempt: SignInAttempt, *, now: datetime) -> None:
-    """The audit record of a login."""
-    record(
-        Kind.SSO_SIGN_IN, now=now, actor=idp, actor_id=idp.pk, subject_type="user", subject_id=user.pk, subject=user,
-        trace_id=attempt.trace_id, ip=attempt.ip,
-    )  # fmt: skip
+def record_sign_in(user: User, idp: IdentityProvider, attempt: SignInAttempt, planned: Plan, *, now: datetime) -> None:
+    """The audit record of a login, and one of what it gave and took, where it did."""
+    facts: dict[str, Any] = {
+        "now": now, "actor": idp, "actor_id": idp.pk, "subject_type": "user", "subject_id": user.pk, "subject": user,
+        "trace_id": attempt.trace_id, "ip": attempt.ip,
+    }  # fmt: skip
+    record(Kind.SSO_SIGN_IN, **facts)
+    if planned.rights.change.granted or planned.rights.change.revoked:
+        record(Kind.SSO_RIGHTS_CHANGED, **facts, data=planned.rights.report())
 
 
 def refused(request: HttpRequest, attempt: SignInAttempt, refusal: SamlError) -> HttpResponse:

@@ -501,6 +501,16 @@ class AccountDeactivated(AccountRefused):
     cure = "Only an administrator can switch it on again; signing in never does."
 
 
+class UnknownRights(AccountRefused):
+    """The assertion names a role, property, permission or group that is not known here, and that is not let pass."""
+
+    code = "unknown_rights"
+    cure = (
+        "Add what is missing here, take it away at the identity provider, or let unknown values of this identity "
+        "provider be noted instead of refused."
+    )
+
+
 class TryAgain(AccountRefused):
     """Two first logins collided, twice over."""
 

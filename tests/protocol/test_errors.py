@@ -68,6 +68,7 @@ AT_THE_ACS = {
     "email_taken": 403,
     "subject_changed": 403,
     "account_deactivated": 403,
+    "unknown_rights": 403,
     "try_again": 403,
 }
 

@@ -17,9 +17,9 @@ from audit.kinds import Kind as AuditKind
 from audit.models import Event
 from demo import issuer
 from demo.issuer import AttributeSpec, Signed
+from saml_sp.mapping import DEFAULTS, Target
 from saml_sp.models import FederatedIdentity, Outcome, SamlSession, SignInAttempt, SpentAssertion
 from saml_sp.protocol import names as n
-from saml_sp.provisioning import EMAIL_ATTRIBUTES
 from tests import factories
 from tests.door import CONTINUE, Browser, acs
 from tests.idp import (
@@ -279,7 +279,7 @@ def test_it_accepts(idp: IdentityProvider, shape: str) -> None:
     assert browser.user == User.objects.get(email=ANA)
 
 
-@pytest.mark.parametrize("name", EMAIL_ATTRIBUTES)
+@pytest.mark.parametrize("name", DEFAULTS[Target.EMAIL])
 def test_it_finds_the_email_in_the_attribute(idp: IdentityProvider, name: str) -> None:
     Browser().sign_in(idp, forge(idp).xml(name_id="u-1", attributes=(email_attribute(ANA, name=name),)))
     assert User.objects.get().email == ANA
