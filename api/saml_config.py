@@ -20,7 +20,7 @@ from api.problems import WRONG_VALUE, Code, Fault, Refused, invalid, not_found
 from orgs.models import AccessGroup, AccessLevel, MembershipRole, Organization
 from saml_sp import configuration, domains, keys
 from saml_sp.mapping import Target
-from saml_sp.models import SLUG, EmailDomain, GroupRule, IdentityProvider
+from saml_sp.models import SLUG, EmailDomain, GroupRule, IdentityProvider, validate_slug
 from saml_sp.protocol import certificates, metadata
 from saml_sp.protocol.errors import CertificateRefused, ConfigurationRefused, MetadataRefused
 
@@ -224,6 +224,7 @@ def _put(
     check(etag_of(idp, shown) if idp and shown else None)
     if idp is None:
         caller.check(caller.user.has_perm("saml_sp.add_identityprovider"), "add identity providers")
+        _check_slug(slug)
     outcome = Outcome(before=shown)
     _apply(idp or IdentityProvider(slug=slug, description=slug, created_at=caller.now), wanted, caller, outcome)
     after = find(slug)
@@ -258,6 +259,14 @@ def _apply(idp: IdentityProvider, wanted: ConfigIn, caller: Caller, outcome: Out
     elif idp.enabled:
         ended = configuration.disable(idp, now=now, actor=actor)
         outcome.notes.append(f"Nobody can sign in through it any more; {ended} session(s) that it vouched for end.")
+
+
+def _check_slug(slug: str) -> None:
+    """Before anything is made of it: it stands in URLs. Raises Refused."""
+    try:
+        validate_slug(slug)
+    except ValidationError as refusal:
+        raise invalid("slug", " ".join(refusal.messages)) from refusal
 
 
 def _check_read_only(idp: IdentityProvider, wanted: ConfigIn) -> None:
