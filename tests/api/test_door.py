@@ -306,7 +306,8 @@ def test_events_of_one_moment_come_in_pages_without_a_gap(admin: Program) -> Non
     now = timezone.now() + timedelta(hours=1)
     for number in range(5):
         Event.objects.create(at=now, kind="t", subject=str(number))
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = admin.get(f"/audit-events?kind=t&limit=2&cursor={cursor}").body
         seen += [item["subject"] for item in page["items"]]

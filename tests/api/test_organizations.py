@@ -81,7 +81,8 @@ def test_people_are_found_by_address_and_name(program: Program, acme: Organizati
 
 def test_members_come_in_pages_by_address(program: Program, acme: Organization) -> None:
     people_of(acme, 5)
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = program.get(f"/organizations/acme/members?limit=2&search=customer&cursor={cursor}").body
         seen += [item["user"]["email"] for item in page["items"]]
