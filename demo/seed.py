@@ -1,4 +1,4 @@
-"""What the demo starts with: an administrator, an identity provider, some people.
+"""What the demo starts with: an administrator, an identity provider, some people, and what they may do.
 
 Made once, then left as people left it.
 """
@@ -16,6 +16,7 @@ from accounts import addresses
 from accounts.actors import Actor
 from accounts.deactivation import deactivate
 from accounts.models import User
+from demo import rights
 from demo.idp import NAME, SLUG
 from saml_sp import configuration, keys, moving
 from saml_sp.models import IdentityProvider, SpKeyPair
@@ -40,12 +41,14 @@ class Administrator:
 def seed(provider: DemoProvider, folder: Path, now: datetime) -> Administrator:
     """Make what is missing, in one transaction; `folder` keeps the administrator's password (mode 0600)."""
     with transaction.atomic():
-        _seed_provider(provider, now)
+        idp = _seed_provider(provider, now)
         _seed_key_pair(now)
-        return _seed_administrator(folder)
+        administrator = _seed_administrator(folder)
+        rights.seed(idp, by=administrator.email, now=now)
+        return administrator
 
 
-def _seed_provider(provider: DemoProvider, now: datetime) -> None:
+def _seed_provider(provider: DemoProvider, now: datetime) -> IdentityProvider:
     actor = Actor("make run")
     idp = IdentityProvider.objects.filter(slug=SLUG).first()
     made = idp is None
@@ -59,6 +62,7 @@ def _seed_provider(provider: DemoProvider, now: datetime) -> None:
     if made:
         configuration.enable(idp, now=now, actor=actor)
         _seed_people(idp, now, actor)
+    return idp
 
 
 def _seed_people(idp: IdentityProvider, now: datetime, actor: Actor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from pages import break_glass, views
+from pages import break_glass, organizations, views
 
 urlpatterns = [
     path("", views.landing, name="landing"),
@@ -14,4 +14,6 @@ urlpatterns = [
     path("break-glass/<str:token>/", break_glass.enter, name="break_glass"),
     path("profile/", views.profile, name="profile"),
     path("account/", include("pages.account")),
+    path("organizations/", organizations.organizations, name="organizations"),
+    path("organizations/<external_id:external_id>/people/", organizations.people, name="people"),
 ]

@@ -24,12 +24,15 @@ from accounts.models import Session
 from accounts.origins import Origin
 from audit.kinds import Kind
 from audit.log import record
+from orgs.holdings import holdings
+from orgs.permissions import Permission
 from pages import agents
+from pages.arrival import arrival
 from pages.context import site
 from pages.forms import SignInForm
 from saml_sp import logos, provisioning, slo
 from saml_sp import logout as single_logout
-from saml_sp.models import IdentityProvider, LogoPlace, SamlSession
+from saml_sp.models import IdentityProvider, LogoPlace
 from saml_sp.protocol.urls import local_path
 from saml_sp.transport import drop_body
 
@@ -59,17 +62,21 @@ class ListedSession:
 @require_safe
 @login_required
 def landing(request: HttpRequest) -> HttpResponse:
-    """Who you are, who vouched for you and until when; and, while there is nothing else to see, why."""
+    """Who you are, who vouched for you and until when; what you hold here and why, or why that is nothing."""
+    user = request.user
+    assert user.is_authenticated  # noqa: S101 - login_required
     session = Session.objects.filter(session_key=request.session.session_key).first()
-    return render(request, "pages/landing.html", {"session": session, "contact": contact_for(session)})
-
-
-def contact_for(session: Session | None) -> str:
-    """Whom somebody in this session may ask: the contact of the identity provider that began it, else empty."""
-    if session is None:
-        return ""
-    link = SamlSession.objects.select_related("idp").filter(session_key=session.session_key).first()
-    return link.idp.contact if link else ""
+    came, held = arrival(session), holdings(user)
+    context = {
+        "session": session,
+        "arrival": came,
+        "contact": came.idp.contact if came else "",
+        "held": held,
+        "is_capped": came is not None and came.caps(held),
+        "sees_every_organization": user.is_superuser or Permission.VIEW_EVERY_ORGANIZATION in held.permissions,
+        "sees_people": user.is_superuser or Permission.VIEW_PEOPLE in held.permissions,
+    }
+    return render(request, "pages/landing.html", context)
 
 
 @dataclass(frozen=True, slots=True)

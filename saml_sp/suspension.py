@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def suspend(idp: IdentityProvider) -> int:
     """The identity provider is disabled: whoever has no other that can vouch is suspended; returns how many."""
-    return _people(idp).filter(~Exists(_vouching().exclude(idp=idp))).update(sso_suspended=True)
+    return _people(idp).filter(~Exists(_vouching())).update(sso_suspended=True)
 
 
 def resume(idp: IdentityProvider) -> int:

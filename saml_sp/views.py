@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from saml_sp.provisioning import Plan
 
 HANDOVER_COOKIE = "portico_handover"
-_TRIES = 3
+# Two first logins meet once; somebody who deletes roles meanwhile may be met more often.
+_TRIES = 5
 _VOUCHED_FOR = Select(
     lambda: SamlSession.objects.only("session_key").filter(session_key=Given("key"), idp__enabled=True)
 )

@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.utils import timezone
 
 from accounts.models import User
+from orgs.models import Organization, Property, Role
 from saml_sp import keys
-from saml_sp.models import FederatedIdentity, IdentityProvider, KeyState, SpKeyPair
+from saml_sp.models import FederatedIdentity, GroupRule, IdentityProvider, KeyState, SpKeyPair
 from saml_sp.protocol import key_pairs
 from saml_sp.protocol.types import NameId
 from saml_sp.provisioning import subject_key
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from demo.keys import SigningKey
+    from orgs.models import AccessGroup
 
 _numbers = itertools.count(1)
 
@@ -74,3 +76,27 @@ def key_pair(which: Ours, state: KeyState) -> SpKeyPair:
     row = keys.sealed(found, state, timezone.now())
     row.save()
     return row
+
+
+def organization(name: str = "", **fields: Any) -> Organization:
+    """An organisation."""
+    return Organization.objects.create(name=name or f"Organisation {next(_numbers)}", **fields)
+
+
+def role(name: str, **fields: Any) -> Role:
+    """A role; without permissions unless they are given."""
+    return Role.objects.create(name=name, **fields)
+
+
+def property_(external_id: str, name: str = "") -> Property:
+    """A property of this ID."""
+    return Property.objects.create(external_id=external_id, name=name or f"Property {external_id}")
+
+
+def group_rule(idp: IdentityProvider, value: str, meaning: Organization | AccessGroup, **fields: Any) -> GroupRule:
+    """What a group at this identity provider means."""
+    place = {"organization": meaning} if isinstance(meaning, Organization) else {"access_group": meaning}
+    rule = GroupRule(idp=idp, value=value, **place, **fields)
+    rule.full_clean()
+    rule.save()
+    return rule

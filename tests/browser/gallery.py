@@ -1,4 +1,4 @@
-"""Pictures of the pages, for looking at: `python -m tests.browser.gallery FOLDER`, at 1280 and 400 pixels.
+"""Pictures of the pages, for looking at: `python -m tests.browser.gallery FOLDER`, wide and narrow, light and dark.
 
 `--landing` makes the one picture that the README shows instead.
 """
@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demo.people import PEOPLE
 from tests.browser.demonstration import Demo, running_demo
 from tests.system.chromium import NARROW, WIDE, running_chromium
 
@@ -18,7 +22,9 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-LANDING = Path(__file__).parent.parent.parent / "docs" / "images" / "landing.png"
+CLONE = Path(__file__).parent.parent.parent
+LANDING = CLONE / "docs" / "images" / "landing.png"
+CROWDED = "noah"
 
 
 def walk(demo: Demo, page: Page) -> Iterator[str]:
@@ -47,6 +53,12 @@ def walk(demo: Demo, page: Page) -> Iterator[str]:
     page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url("**/signed-out/**")
     yield "signed-out"
+    for person in PEOPLE.values():
+        page.context.clear_cookies()
+        demo.arrive(page, person.shown_as)
+        yield f"landing-{person.slug}"
+    yield from walk_organizations(demo, page)
+    page.context.clear_cookies()
     demo.administer(page)
     yield "admin"
     for name in ("identityprovider", "signinattempt", "spkeypair"):
@@ -60,6 +72,38 @@ def walk(demo: Demo, page: Page) -> Iterator[str]:
     yield "admin-signinattempt-view"
 
 
+def walk_organizations(demo: Demo, page: Page) -> Iterator[str]:
+    """The pages of somebody who looks after an organisation."""
+    page.context.clear_cookies()
+    demo.arrive(page, "Ada Minter")
+    page.goto(f"{demo.portico}/organizations/")
+    yield "organizations"
+    people = f"{demo.portico}/organizations/northwind/people/"
+    for name, query in (("people", ""), ("people-none", "?q=nobody"), ("people-wrong", "?page=none")):
+        page.goto(people + query)
+        yield name
+
+
+def walk_crowd(demo: Demo, page: Page) -> Iterator[str]:
+    """What somebody sees who has very much, with very long names."""
+    page.goto(f"{demo.portico}/")
+    yield "crowd-landing"
+    page.locator("summary").click()
+    yield "crowd-landing-open"
+    page.goto(f"{demo.portico}/organizations/")
+    yield "crowd-organizations"
+    page.get_by_role("link", name="See its people").first.click()
+    page.wait_for_url("**/people/")
+    yield "crowd-people"
+
+
+def make_crowd(folder: Path) -> None:
+    """Fill the demo's database with much of everything for one person."""
+    code = f"from tests.browser.crowd import make; make({PEOPLE[CROWDED].email!r})"
+    env = os.environ | {"PORTICO_DATA": str(folder)}
+    subprocess.run([sys.executable, "manage.py", "shell", "-c", code], cwd=CLONE, env=env, check=True)
+
+
 def main() -> None:
     """Start the demo, take the pictures."""
     parser = argparse.ArgumentParser(prog="python -m tests.browser.gallery", description=__doc__)
@@ -70,21 +114,33 @@ def main() -> None:
         parser.error("say where the pictures should go")
     with (
         tempfile.TemporaryDirectory() as scratch,
-        running_demo(Path(scratch) / "demo") as demo,
+        running_demo(folder := Path(scratch) / "demo") as demo,
         running_chromium() as chromium,
     ):
         if options.landing:
-            with chromium.window(viewport={"width": 1000, "height": 700}) as visitor:
+            with chromium.window(viewport={"width": 1280, "height": 900}) as visitor:
                 demo.arrive(visitor.page)
                 LANDING.parent.mkdir(parents=True, exist_ok=True)
                 visitor.page.screenshot(path=LANDING)
             return
         options.folder.mkdir(parents=True, exist_ok=True)
-        for viewport in (WIDE, NARROW):
-            with chromium.window(viewport=viewport) as visitor:
-                for name in walk(demo, visitor.page):
-                    path = options.folder / f"{name}-{viewport['width']}.png"
-                    visitor.page.screenshot(path=path, full_page=True)
+        looks = [(viewport, scheme) for viewport in (WIDE, NARROW) for scheme in ("light", "dark")]
+        for viewport, scheme in looks:
+            with chromium.window(viewport=viewport, color_scheme=scheme) as visitor:
+                take(walk(demo, visitor.page), visitor.page, options.folder, f"{viewport['width']}-{scheme}")
+        with chromium.window() as visitor:
+            demo.arrive(visitor.page, PEOPLE[CROWDED].shown_as)
+            make_crowd(folder)
+            for viewport, scheme in looks:
+                visitor.page.set_viewport_size(viewport)  # type: ignore[arg-type]  # a dict is what it wants
+                visitor.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two words
+                take(walk_crowd(demo, visitor.page), visitor.page, options.folder, f"{viewport['width']}-{scheme}")
+
+
+def take(names: Iterator[str], page: Page, folder: Path, look: str) -> None:
+    """A picture of each page on the way."""
+    for name in names:
+        page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
 
 
 if __name__ == "__main__":

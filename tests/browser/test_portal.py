@@ -51,18 +51,44 @@ def check_record(demo: Demo, page: Page, quote: dict[str, str]) -> None:
     assert "refused" in record.lower()
 
 
+# What each of the portal's people reads on the landing page.
+READS = {
+    "ana": [
+        "Northwind Trading member Kundera & Co. (demo) says so since",
+        "(Groups: northwind-staff)",
+        "Northwind, research budget of Northwind Trading Assigned by admin@portico.example on",
+        "analyst You may see reports and dashboards of the platform.",
+        "Report editor Keeps the reports in order.",
+        "northwind.example 3868 Assigned by admin@portico.example on",
+        "(Properties: 3868)",
+        "Harbour port map 40122 Assigned by",
+    ],
+    "ada": [
+        "Northwind Trading admin See its people admin: Kundera & Co. (demo) says so since",
+        "member: Assigned by admin@portico.example on",
+        "(Permissions: dxa_super_admin)",
+        "Kundera & Co. (demo) may give no higher level than this.",
+    ],
+    "noah": [
+        "There is nothing here for you yet Kundera & Co. (demo) told us who you are, but nothing that gives you",
+        "Whom to ask: the help desk of Kundera & Co.",
+    ],
+    "mo": ["Northwind Trading member", "Early access", "(Groups: early-access-eu)"],
+    "mo-later": ["Harbour Analytics member", "Data steward", "sent 1 value about you that is not known here."],
+}
+
+
 @pytest.mark.parametrize("person", PEOPLE.values(), ids=PEOPLE.keys())
 def test_each_person_arrives_with_one_click_and_signs_out(demo: Demo, visitor: Visitor, person: Person) -> None:
     page = visitor.page
-    demo.arrive(page, person.name)
+    demo.arrive(page, person.shown_as)
     words = visitor.words()
     assert f"Welcome, {person.first_name}" in words
     assert person.name in words
     assert person.email in words
     assert "Kundera & Co." in words
     assert re.search(r"Signed in until .* \(in 23 hours", words)
-    assert "You have no organisation yet" in words
-    assert "the help desk of Kundera & Co." in words
+    assert [text for text in READS[person.slug] if text not in words] == []
     page.get_by_role("link", name=person.email).click()
     page.wait_for_url(f"{demo.portico}/profile/")
     assert "this browser" in visitor.words()
@@ -71,6 +97,34 @@ def test_each_person_arrives_with_one_click_and_signs_out(demo: Demo, visitor: V
     assert "You are signed out." in visitor.words()
     page.goto(f"{demo.portico}/")
     page.wait_for_url(f"{demo.portico}/sign-in/?next=/")
+
+
+def test_who_comes_with_other_groups_reads_what_was_added_and_taken_away(demo: Demo, visitor: Visitor) -> None:
+    page = visitor.page
+    demo.arrive(page, "Mo Vesey")
+    assert "Northwind Trading" in visitor.words()
+    demo.arrive(page, "Mo Vesey, a month later")
+    words = visitor.words()
+    assert "Changed at your last sign-in" in words
+    assert "Added Organisation Harbour Analytics (member) Role Data steward" in words
+    assert "Taken away Organisation Northwind Trading (member) Access group Early access" in words
+    assert "Northwind Trading" not in words.partition("Access group Early access")[2]
+
+
+def test_an_administrator_of_an_organisation_finds_its_people(demo: Demo, visitor: Visitor) -> None:
+    page = visitor.page
+    demo.arrive(page, "Ada Minter")
+    page.get_by_role("link", name="See its people").click()
+    page.wait_for_url(f"{demo.portico}/organizations/northwind/people/")
+    page.get_by_label("Search by name or e-mail address").fill("minter ada")
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**/people/?q=minter+ada")
+    assert "Ada Minter admin ada.minter@customer.example" in visitor.words()
+    page.get_by_label("Search by name or e-mail address").fill("nobody of that name")
+    page.get_by_label("Search by name or e-mail address").press("Enter")
+    page.get_by_text("Nobody of Northwind Trading has").wait_for()
+    page.goto(f"{demo.portico}/organizations/harbour/people/")
+    assert "This page is not open to you." in visitor.words()
 
 
 def test_the_session_cookie_is_kept_from_scripts_and_other_sites(demo: Demo, visitor: Visitor) -> None:
@@ -199,8 +253,15 @@ def test_no_page_is_wider_than_a_telephone(demo: Demo, chromium: Chromium) -> No
         check_width(page)
         page.goto(f"{demo.portico}/profile/")
         check_width(page)
+        page.goto(f"{demo.portico}/organizations/")
+        check_width(page)
         demo.open_tile(page, "Ada Minter")
         page.wait_for_url(f"{demo.portico}/saml/continue/")
+        check_width(page)
+        page.get_by_role("button", name=re.compile("^Continue")).click()
+        page.wait_for_url(f"{demo.portico}/")
+        check_width(page)
+        page.goto(f"{demo.portico}/organizations/northwind/people/")
         check_width(page)
 
 

@@ -17,6 +17,7 @@ from django.conf import settings
 from lxml import etree
 
 from accounts.models import User
+from audit.kinds import Kind
 from audit.models import Event
 from demo import keys
 from demo.idp import IdentityProvider, at_home
@@ -24,12 +25,16 @@ from demo.logout import LogoutSpec, build_request, build_response
 from demo.people import PEOPLE
 from demo.seed import ADMIN, seed
 from demo.trouble import TROUBLES
+from orgs.holdings import holdings
+from orgs.models import AccessGroup, AccessLevel, LevelGrant, MembershipRole, Organization, Property, Role
 from saml_sp import models
 from saml_sp.protocol import names, toolkit
 from tests.door import Browser
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from orgs.holdings import Holdings
 
 KEY = keys.make("Kundera")
 
@@ -153,6 +158,67 @@ def test_seeding_again_leaves_what_people_changed(provider: IdentityProvider, da
 
 
 @pytest.mark.django_db
+def test_an_administrator_has_assigned_some_things_by_hand(provider: IdentityProvider, data: Path) -> None:
+    data.mkdir()
+    seed(provider, data, datetime.now(UTC))
+    assert Organization.objects.count() == 2
+    assert all(organization.billing_accounts.exists() for organization in Organization.objects.all())
+    assert set(Property.objects.values_list("external_id", flat=True)) == {"3868", "25541", "40122"}
+    idp = models.IdentityProvider.objects.get(slug="demo")
+    assert (idp.level_ceiling, idp.group_rules.count()) == (AccessLevel.ADMIN, 4)
+    # Nobody has signed in yet.
+    held = holdings(User.objects.get(email=PEOPLE["ana"].email))
+    assert [account.name for account in held.billing_accounts] == ["Northwind, research budget"]
+    assert {why.given_by for thing in held.properties for why in thing.whys} == {ADMIN}
+    assert Event.objects.filter(kind=Kind.GRANT_ASSIGNED, actor=ADMIN).count() == 7
+
+
+@pytest.mark.django_db
+def test_a_demo_of_before_gets_what_people_may_do_and_keeps_who_was_there(
+    provider: IdentityProvider, data: Path
+) -> None:
+    data.mkdir()
+    seed(provider, data, datetime.now(UTC))
+    idp = models.IdentityProvider.objects.get(slug="demo")
+    for model in (Organization, AccessGroup, Role, Property, LevelGrant):
+        model.objects.all().delete()
+    User.objects.get(email=PEOPLE["ada"].email).delete()
+    idp.attribute_mapping, idp.level_spellings, idp.description = {}, {}, "Renamed"
+    idp.save()
+    Browser().sign_in(idp, launched(provider, "ada"))
+    before = User.objects.get(email=PEOPLE["ada"].email)
+    assert not holdings(before)
+    seed(provider, data, datetime.now(UTC))
+    assert User.objects.get(email=PEOPLE["ada"].email) == before
+    assert [held.name for held in holdings(before).organizations] == ["Harbour Analytics", "Northwind Trading"]
+    idp.refresh_from_db()
+    assert (idp.description, sorted(idp.attribute_mapping)) == (
+        "Renamed", ["groups", "permissions", "properties", "roles"]
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("left", ["mapping", "organisation"])
+def test_what_people_made_of_rights_is_left_as_it_is(provider: IdentityProvider, data: Path, left: str) -> None:
+    data.mkdir()
+    seed(provider, data, datetime.now(UTC))
+    idp = models.IdentityProvider.objects.get(slug="demo")
+    for model in (Organization, AccessGroup, Role, Property, LevelGrant):
+        model.objects.all().delete()
+    if left == "organisation":
+        idp.attribute_mapping = {}
+        Organization.objects.create(name="Ours")
+    else:
+        idp.attribute_mapping = {"roles": ["Role"]}
+    idp.save()
+    mapping, names = idp.attribute_mapping, list(Organization.objects.values_list("name"))
+    seed(provider, data, datetime.now(UTC))
+    idp.refresh_from_db()
+    assert (idp.attribute_mapping, list(Organization.objects.values_list("name"))) == (mapping, names)
+    assert not Role.objects.exists()
+
+
+@pytest.mark.django_db
 def test_a_password_file_that_was_cut_short_is_written_again(provider: IdentityProvider, data: Path) -> None:
     data.mkdir()
     (data / "admin_password").touch()
@@ -169,6 +235,61 @@ def test_everybody_at_the_portal_can_sign_in(provider: IdentityProvider, data: P
     idp = models.IdentityProvider.objects.get(slug="demo")
     page = Browser().sign_in(idp, launched(provider, person))
     assert PEOPLE[person].email in page.content.decode()
+
+
+@pytest.fixture
+def idp(db: None, provider: IdentityProvider, data: Path) -> models.IdentityProvider:
+    """The demo's identity provider as Portico knows it, with all that was seeded."""
+    data.mkdir()
+    seed(provider, data, datetime.now(UTC))
+    return models.IdentityProvider.objects.get(slug="demo")
+
+
+def holdings_of(provider: IdentityProvider, idp: models.IdentityProvider, person: str) -> Holdings:
+    """What somebody holds once they have come from the portal."""
+    Browser().sign_in(idp, launched(provider, person))
+    return holdings(User.objects.get(email=PEOPLE[person].email))
+
+
+def test_ana_is_an_analyst_with_a_role_properties_and_an_organisation(
+    provider: IdentityProvider, idp: models.IdentityProvider
+) -> None:
+    held = holdings_of(provider, idp, "ana")
+    assert held.level == AccessLevel.ANALYST
+    assert [(one.name, one.role) for one in held.organizations] == [("Northwind Trading", MembershipRole.MEMBER)]
+    assert [role.name for role in held.roles] == ["Report editor"]
+    # By hand, by word, and by both.
+    assert {thing.id: [why.by_hand for why in thing.whys] for thing in held.properties} == {
+        "40122": [True], "25541": [False], "3868": [True, False],
+    }  # fmt: skip
+    assert len(held.billing_accounts) == 1
+
+
+def test_ada_claims_more_than_she_may_be_given(provider: IdentityProvider, idp: models.IdentityProvider) -> None:
+    held = holdings_of(provider, idp, "ada")
+    assert held.level == AccessLevel.ADMIN
+    assert [why.gives for why in held.level_whys] == ["admin", "analyst"]
+    assert {one.id: one.role for one in held.organizations} == {
+        "northwind": MembershipRole.ADMIN, "harbour": MembershipRole.MEMBER,
+    }  # fmt: skip
+    attempt = models.SignInAttempt.objects.get()
+    assert "It asserted super_admin; its ceiling is admin" in attempt.detail["notes"][0]
+
+
+def test_noah_has_nothing(provider: IdentityProvider, idp: models.IdentityProvider) -> None:
+    assert not holdings_of(provider, idp, "noah")
+
+
+def test_mo_moves_from_one_organisation_to_the_other(provider: IdentityProvider, idp: models.IdentityProvider) -> None:
+    before, after = holdings_of(provider, idp, "mo"), holdings_of(provider, idp, "mo-later")
+    assert ([one.id for one in before.organizations], [one.name for one in before.groups]) == (
+        ["northwind"], ["Early access"]
+    )  # fmt: skip
+    assert ([one.id for one in after.organizations], [one.name for one in after.roles]) == (
+        ["harbour"], ["Data steward"]
+    )  # fmt: skip
+    assert not after.groups
+    assert User.objects.filter(email=PEOPLE["mo"].email).count() == 1
 
 
 @pytest.mark.django_db

@@ -14,7 +14,7 @@ from tests.idp import ANA, Forge
 from tests.pages.forms import text
 
 if TYPE_CHECKING:
-    from pytest_django import DjangoAssertNumQueries, Settings
+    from pytest_django import Settings
 
     from accounts.models import User
     from saml_sp.models import IdentityProvider
@@ -34,12 +34,6 @@ def test_it_says_who_you_are_who_vouched_and_until_when(ana: Browser, day: timed
     end = Session.objects.get(session_key=ana.session_key).expire_date
     assert end - timezone.now() > day - timedelta(minutes=1)
     assert f"Signed in until {end.day} {end:%B %Y, %H:%M} UTC (in 23" in page
-
-
-def test_it_says_why_it_is_empty_and_whom_at_the_identity_provider_to_ask(ana: Browser) -> None:
-    page = ana.get("/")
-    assert "You have no organisation yet" in text(page)
-    assert '<a href="mailto:help@acme.example">' in page.content.decode()
 
 
 def test_it_names_our_own_contact_where_the_identity_provider_has_none(
@@ -76,11 +70,6 @@ def test_it_writes_names_from_the_identity_provider_as_text(ana: Browser) -> Non
     assert "<b>Ana" not in page
 
 
-def test_it_needs_five_queries(ana: Browser, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    with django_assert_num_queries(5):  # the session, the person, the session's facts, the identity provider, its logo
-        ana.get("/")
-
-
 def test_the_profile_lists_the_browsers_in_which_you_are_signed_in(ana: Browser, acme: IdentityProvider) -> None:
     phone = Browser()
     agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1"
@@ -105,3 +94,7 @@ def test_the_profile_lists_nobody_elses_sessions_and_none_that_are_over(ana: Bro
 
 def test_the_profile_is_for_people_who_are_signed_in() -> None:
     assert Browser().get("/profile/").headers["Location"] == "/sign-in/?next=/profile/"
+
+
+def test_the_profile_leads_to_what_you_can_do_here(ana: Browser) -> None:
+    assert '<a href="/">What you can do here, and why</a>' in ana.get("/profile/").content.decode()

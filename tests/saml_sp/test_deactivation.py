@@ -24,14 +24,12 @@ from saml_sp import configuration
 from saml_sp.models import SamlSession
 from tests import factories
 from tests.idp import ANA, Forge, email_attribute
-from tests.saml_sp.test_races import CROWD, Workers, workers
+from tests.saml_sp.crowds import CROWD, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from saml_sp.models import IdentityProvider
-
-__all__ = ["workers"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
