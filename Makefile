@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything runs from .venv, which is made from the hashed locks in requirements/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-system check bench bench-accounts reset lock
+.PHONY: help run test test-system check bench bench-accounts bench-bearer reset lock
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -45,6 +45,9 @@ bench: .venv/.stamp-dev ## what a sign-in costs in CPU time, beside simpler ways
 
 bench-accounts: .venv/.stamp-dev ## whether a sign-in costs the same with a million people and ten thousand identity providers
 	@$(BIN)/python -m benchmarks.accounts
+
+bench-bearer: .venv/.stamp-dev ## what a call by token costs, with a thousand tokens or a million, beside two libraries
+	@$(BIN)/python -m benchmarks.bearer
 
 reset: ## stop a running embedded PostgreSQL and forget all data
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m config.launcher reset; else echo "There is no .venv, so nothing runs from it."; fi

@@ -92,7 +92,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def login(self, request: HttpRequest, user: User) -> None:
         """The end of every sign-in that is not an identity provider's: after the password, the code, or by passkey."""
-        if not user.is_active or user.is_managed or not policy.may_sign_in_locally(user):
+        closed = not user.is_active or user.is_managed or user.is_service_account
+        if closed or not policy.may_sign_in_locally(user):
             raise ImmediateHttpResponse(self.respond_user_inactive(request, user))
         now, origin = timezone.now(), Origin.of(request)
         factors = [str(used["type"]) for used in get_authentication_records(request, user) if used["method"] == "mfa"]

@@ -99,12 +99,16 @@ class ResetPasswordForm(InOurWords, account.ResetPasswordForm):
 
 
 class UserTokenForm(account.UserTokenForm):
-    """The link in a mail: void for somebody whom an identity provider has taken over since, or who is switched off."""
+    """The link in a mail: void for somebody whom an identity provider has taken over since, or who is switched off.
+
+    A service account never has a password.
+    """
 
     def clean(self) -> dict[str, Any]:
         """Raises ValidationError for a link that does not open an account of ours."""
         cleaned: dict[str, Any] = super().clean()
-        if self.reset_user is not None and (not self.reset_user.is_active or self.reset_user.is_managed):
+        user = self.reset_user
+        if user is not None and (not user.is_active or user.is_managed or user.is_service_account):
             raise ValidationError("This link is not valid any more.", code="invalid_password_reset")
         return cleaned
 

@@ -35,9 +35,11 @@ class NotInvited(Exception):
 def invite(user: User, *, now: datetime, actor: object, actor_id: object = "", ip: str | None = None) -> None:
     """Mail a new person the link that lets them choose a password; sent before this returns.
 
-    Raises NotInvited for accounts that are switched off, managed by an identity provider, or have a password. Raises
-    what `mail.send_now` raises.
+    Raises NotInvited for accounts that are switched off, managed by an identity provider, no person's, or have a
+    password. Raises what `mail.send_now` raises.
     """
+    if user.is_service_account:
+        raise NotInvited(f"{user} is a service account: it has API tokens and no password.")
     if not user.is_active:
         raise NotInvited(f"{user} is switched off.")
     if user.sso_label:

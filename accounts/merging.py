@@ -52,6 +52,8 @@ def check(gone: User, keep: User) -> None:
     """Raises MergeRefused unless the one may be merged into the other."""
     if gone.pk == keep.pk:
         raise MergeRefused("An account cannot be merged with itself.")
+    if gone.is_service_account or keep.is_service_account:
+        raise MergeRefused("A service account is nobody's, and is merged with none. Switch it off if it is not used.")
     if not gone.is_active:
         raise MergeRefused(f"{gone} is switched off{f': {gone.inactive_because}' if gone.inactive_because else ''}.")
     if not keep.is_active:

@@ -94,6 +94,13 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ("email_key",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(is_service_account=False)
+                | models.Q(is_staff=False, is_superuser=False, is_break_glass=False, sso_label=""),
+                name="service_account_has_tokens_only",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.email
@@ -101,6 +108,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         """Refuse an address that another account has in another spelling of case, before the index does."""
         super().clean()
+        if self.is_service_account and (self.is_staff or self.is_superuser or self.is_break_glass or self.sso_label):
+            raise ValidationError(
+                "A service account has no rights in this administration, and nobody vouches for it.", code="service"
+            )
         if self.is_break_glass and not (self.is_staff and self.is_superuser):
             raise ValidationError(
                 {"is_break_glass": "A break-glass administrator is a superuser and a member of staff."}, code="rights"
@@ -128,7 +139,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
         A local account, or a member of staff who has a password for the day that the identity provider is down.
         """
-        return self.has_usable_password() and (self.is_staff or not self.sso_label)
+        return self.has_usable_password() and not self.is_service_account and (self.is_staff or not self.sso_label)
 
     @property
     def is_managed(self) -> bool:

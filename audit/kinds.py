@@ -80,5 +80,6 @@ class Kind(StrEnum):
     TOKEN_REVOKED_BY_ADMIN = "admin:token:revoke"  # noqa: S105 - as above
     TOKEN_REMINDED = "command:token:remind"  # noqa: S105 - as above
     SERVICE_ACCOUNT_CREATED = "admin:service_account:create"
+    SERVICE_ACCOUNT_CHANGED = "admin:service_account:change"
     API_SIGN_IN = "api:login:succeed"
     API_SIGN_IN_REFUSED = "api:login:refuse"

@@ -24,6 +24,7 @@ from pages.person_pages import PersonPages, hand_over, invite
 from saml_sp import moving
 from saml_sp.domain_admin import copyable
 from saml_sp.protocol.errors import ConfigurationRefused
+from tokens.admin import link_to_tokens_of
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -69,12 +70,15 @@ class PersonAdmin(PersonPages, UserAdminBase):
     change_form_template = "admin/accounts/user/change_form.html"
     ordering = ("email_key",)
     list_display = ("email", "full_name", "vouched_for_by", "is_active", "is_staff", "last_login")
-    list_filter = ("is_active", "is_staff", "is_superuser", "is_break_glass", AssertedAddressFilter, "sso_label")
+    list_filter = (
+        "is_active", "is_staff", "is_superuser", "is_break_glass", "is_service_account", AssertedAddressFilter,
+        "sso_label",
+    )  # fmt: skip
     search_fields = ("email", "first_name", "last_name")
     filter_horizontal = ("groups",)
     _facts = (
         "state", "vouched_for_by", "identities", "sign_in_address", "look_alikes", "live_sessions", "last_login",
-        "date_joined",
+        "api_tokens", "date_joined",
     )  # fmt: skip
     readonly_fields = _facts
     actions = ("invite", "switch_off")
@@ -197,12 +201,21 @@ class PersonAdmin(PersonPages, UserAdminBase):
         count = Session.objects.live(timezone.now()).filter(user=person, adopted_at__isnull=False).count()
         return f"in {count} browser{'' if count == 1 else 's'}" if count else "no"
 
+    @admin.display(description="API tokens")
+    def api_tokens(self, person: User) -> SafeString:
+        """How many work, leading to the list of all."""
+        return link_to_tokens_of(person.pk, person.api_tokens.live(timezone.now()).count())
+
     # --- Who may ---
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Who may not hand out rights may not take over the account of somebody who has some, by its password."""
+        """Who may not hand out rights may not take over the account of somebody who has some, by its password.
+
+        A service account has a page of its own, and nothing of a person's to be changed.
+        """
         above = obj is not None and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser
-        return super().has_change_permission(request, obj) and not above
+        no_person = obj is not None and obj.is_service_account
+        return super().has_change_permission(request, obj) and not above and not no_person
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Deleting is for superusers, one account at a time, and not for one's own: switching off is the usual way."""

@@ -227,6 +227,9 @@ class PendingIdentityForm(_IdentityForm):
         idp, user = cleaned.get("idp"), cleaned.get("user")
         if idp is None or user is None or "email_key" in self.errors:
             return cleaned
+        if user.is_service_account:
+            self.add_error("user", f"{user} is a service account: nobody vouches for it, it has API tokens.")
+            return cleaned
         email = addresses.key(cleaned.get("email_key") or user.email)
         cleaned["email_key"] = email
         # Locked, so that of two administrators who add the same one the second reads this sentence.

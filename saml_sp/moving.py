@@ -51,6 +51,8 @@ def check(user: User, idp: IdentityProvider | None, email: str = "") -> None:
         if _provider_label(user) == LOCAL:
             raise MoveRefused(f"{user} has a local account already.")
         return
+    if user.is_service_account:
+        raise MoveRefused(f"{user} is a service account: nobody vouches for it, it has API tokens.")
     if user.identities.filter(idp=idp).exists():
         raise MoveRefused(f"{user} has an identity at {idp} already.")
     address = addresses.key(email or user.email)

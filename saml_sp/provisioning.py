@@ -29,6 +29,7 @@ from saml_sp.protocol import names as n
 from saml_sp.protocol.errors import (
     AccountDeactivated,
     AccountIsLocal,
+    AccountIsService,
     AccountIsStaff,
     AccountIsSuperuser,
     AccountOfAnotherIdp,
@@ -224,6 +225,8 @@ def _plan_new(idp: IdentityProvider, profile: Profile, email: str) -> Plan:
 def check_linkable(user: User, idp: IdentityProvider, email: str, *, owns_domain: bool) -> None:
     """An account is linked by its address only if nobody else has a claim to it. The rank of an account comes first."""
     check_active(user, email)
+    if user.is_service_account:
+        raise AccountIsService(expected="the account of a person", received=email)
     if user.is_superuser:
         raise AccountIsSuperuser(expected="an account without rights over this site", received=email)
     if user.is_staff:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import transaction
 
+from accounts import mail
 from accounts.models import User
 from audit.kinds import Kind
 from audit.log import record
@@ -22,6 +23,7 @@ from tokens.scopes import Scope, may_have
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+    from uuid import UUID
 
     from accounts.actors import Actor
     from tokens.secrets import Secret
@@ -37,6 +39,14 @@ class IssueRefused(Exception):
         self.field = field
 
 
+class MadeAlready(Exception):
+    """The same form was sent before, and made this token."""
+
+    def __init__(self, token: ApiToken) -> None:
+        super().__init__(str(token))
+        self.token = token
+
+
 def create(  # noqa: PLR0913 - what a token is made of, all keyword-only
     user: User,
     *,
@@ -46,25 +56,28 @@ def create(  # noqa: PLR0913 - what a token is made of, all keyword-only
     now: datetime,
     actor: Actor,
     below: ApiToken | None = None,
+    once: UUID | None = None,
 ) -> tuple[ApiToken, Secret]:
     """Make a token for the user; the secret that is returned with it can never be had again.
 
     Without `expires_in_days` it lives for PORTICO_TOKEN_DAYS, or as long as `below` if that is shorter. `below` is the
-    token by which a program asks: the new one gets no scope that it lacks, and no later end. One transaction. Raises
-    IssueRefused.
+    token by which a program asks: the new one gets no scope that it lacks, and no later end. `once` names the form that
+    was sent: sent again, it raises MadeAlready. One transaction; the owner is told by mail. Raises IssueRefused.
     """
     with transaction.atomic():
         owner = _locked(user)
         check_active(owner)
+        check_once(owner, once)
         name = checked_name(name)
         chosen = checked_scopes(owner, scopes, below)
         expires_at = checked_end(expires_in_days, now, below)
         check_limit(owner, now)
-        token, secret = _write(owner, name=name, scopes=chosen, now=now, expires_at=expires_at)
+        token, secret = _write(owner, name=name, scopes=chosen, now=now, expires_at=expires_at, form_key=once)
         facts = {"scopes": token.scopes, "expires_at": expires_at.isoformat()}
         if below is not None:
             facts["by_token"] = str(below)
         _record(Kind.TOKEN_CREATED, token, now=now, actor=actor, data=facts)
+        _tell(token, actor=actor)
     return token, secret
 
 
@@ -88,6 +101,7 @@ def rotate(
         new, secret = _write(owner, name=held.name, scopes=held.scopes, now=now, expires_at=end)
         facts = {"replaces": str(held), "replaces_id": str(held.pk), "expires_at": end.isoformat()}
         _record(Kind.TOKEN_ROTATED, new, now=now, actor=actor, data=facts)
+        _tell(new, actor=actor, replaces=held)
     return new, secret
 
 
@@ -112,6 +126,13 @@ def check_active(owner: User) -> None:
     """Raises IssueRefused of an account that is switched off."""
     if not owner.is_active:
         raise IssueRefused("", f"{owner} is switched off: it can have no tokens.")
+
+
+def check_once(owner: User, form_key: UUID | None) -> None:
+    """Raises MadeAlready where this form has made a token of this owner's."""
+    made = None if form_key is None else owner.api_tokens.filter(form_key=form_key).first()
+    if made is not None:
+        raise MadeAlready(made)
 
 
 def checked_name(name: str) -> str:
@@ -169,13 +190,23 @@ def _locked(user: User) -> User:
     return User.objects.select_for_update().get(pk=user.pk)
 
 
-def _write(
-    owner: User, *, name: str, scopes: list[str], now: datetime, expires_at: datetime
-) -> tuple[ApiToken, Secret]:
+def addressee(owner: User) -> str:
+    """Who is told about tokens of this owner: the person, or whoever looks after a service account."""
+    return owner.service_account.contact if owner.is_service_account else owner.email
+
+
+def _tell(token: ApiToken, *, actor: Actor, replaces: ApiToken | None = None) -> None:
+    """Once it is certain: nobody is told of a token that a fault took away again."""
+    facts = {"user": token.user, "token": token, "actor": actor, "replaces": replaces}
+    letter = mail.letter("token_made", addressee(token.user), facts)
+    transaction.on_commit(lambda: mail.send_soon(letter))
+
+
+def _write(owner: User, *, scopes: list[str], now: datetime, **facts: Any) -> tuple[ApiToken, Secret]:
     secret = secrets.mint()
     token = ApiToken.objects.create(
-        user=owner, name=name, prefix=secrets.shown(secret), digest=secrets.digest(secret.reveal()), scopes=scopes,
-        created_at=now, expires_at=expires_at,
+        user=owner, prefix=secrets.shown(secret), digest=secrets.digest(secret.reveal()), scopes=scopes, created_at=now,
+        **facts,
     )  # fmt: skip
     return token, secret
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 from django.db import models
 from django.db.models import Q
 
-from accounts.models import User
+from accounts import addresses
+from accounts.models import User, validate_address
 from accounts.origins import MAX_USER_AGENT
 
 if TYPE_CHECKING:
@@ -44,15 +45,13 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 
     def in_state(self, state: State, now: datetime) -> ApiTokenQuerySet:
         """Those of which `ApiToken.state` says this."""
-        match state:
-            case State.LIVE:
-                return self.filter(revoked_at__isnull=True, expires_at__gt=now + SOON)
-            case State.EXPIRING:
-                return self.live(now).filter(expires_at__lte=now + SOON)
-            case State.EXPIRED:
-                return self.filter(revoked_at__isnull=True, expires_at__lte=now)
-            case State.REVOKED:
-                return self.filter(revoked_at__isnull=False)
+        if state is State.REVOKED:
+            return self.filter(revoked_at__isnull=False)
+        if state is State.EXPIRED:
+            return self.filter(revoked_at__isnull=True, expires_at__lte=now)
+        if state is State.EXPIRING:
+            return self.live(now).filter(expires_at__lte=now + SOON)
+        return self.live(now).filter(expires_at__gt=now + SOON)
 
 
 class ApiToken(models.Model):
@@ -72,12 +71,15 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.CharField(max_length=254, blank=True)
     reminded_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Which form was sent to make it: the same form sent twice makes one token.
+    form_key = models.UUIDField(null=True, editable=False)
 
     objects: ClassVar[ApiTokenQuerySet] = ApiTokenQuerySet.as_manager()  # type: ignore[assignment]  # the manager has its methods
 
     class Meta:
         verbose_name = "API token"
         ordering = ("-created_at", "id")
+        constraints = (models.UniqueConstraint(fields=("user", "form_key"), name="api_token_one_per_form"),)
         indexes = (
             models.Index(fields=("expires_at",), condition=Q(revoked_at__isnull=True), name="api_token_running_out"),
         )
@@ -96,6 +98,24 @@ class ApiToken(models.Model):
         if self.expires_at <= now:
             return State.EXPIRED
         return State.EXPIRING if self.expires_at <= now + SOON else State.LIVE
+
+
+class ServiceAccount(models.Model):
+    """What is known of an account that is no person's: its name stands on the account itself."""
+
+    user = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="service_account")
+    contact = models.EmailField(
+        max_length=addresses.MAX_LENGTH, validators=[validate_address],
+        help_text="Who looks after it. Told when a token is made for it, and before one expires.",
+    )  # fmt: skip
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=254)
+
+    class Meta:
+        ordering = ("user__email_key",)
+
+    def __str__(self) -> str:
+        return self.user.get_full_name()
 
 
 class RefusedAddress(models.Model):

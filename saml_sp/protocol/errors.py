@@ -465,6 +465,13 @@ class AccountIsLocal(AccountRefused):
     cure = "If the person shall sign in through this identity provider, choose it in their account."
 
 
+class AccountIsService(AccountRefused):
+    """The e-mail address belongs to a service account, which is no person's."""
+
+    code = "account_is_service"
+    cure = "Service accounts have API tokens and never sign in. Correct the address at the identity provider."
+
+
 class AccountIsStaff(AccountRefused):
     """The e-mail address belongs to a member of staff."""
 

@@ -135,6 +135,7 @@ STAFF = {"is_staff": True}
 SUPERUSER = {"is_staff": True, "is_superuser": True}
 PASSWORD = {"password": "correct horse battery staple"}
 OFF = {"is_active": False}
+SERVICE = {"is_service_account": True}
 
 PEOPLE: dict[str, tuple[Callable[[IdentityProvider, str], User], str]] = {
     "a local user": (plain(**PASSWORD), "account_is_local"),
@@ -144,6 +145,7 @@ PEOPLE: dict[str, tuple[Callable[[IdentityProvider, str], User], str]] = {
     "a superuser with a password": (plain(**SUPERUSER, **PASSWORD), "account_is_superuser"),
     "a superuser who is no staff": (plain(is_superuser=True), "account_is_superuser"),
     "a break-glass administrator": (plain(is_break_glass=True, **SUPERUSER, **PASSWORD), "account_is_superuser"),
+    "a service account": (plain(**SERVICE), "account_is_service"),
     "somebody who is switched off": (plain(**OFF), "account_deactivated"),
     "a superuser who is switched off": (plain(**SUPERUSER, **OFF), "account_deactivated"),
     "somebody of another identity provider": (of_globex, "account_of_another_idp"),

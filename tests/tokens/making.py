@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tokens.models import ApiToken
 
 
+OPERATOR = Actor(label="operator@example.com", id="1")
+
+
 def token_of(
     owner: User, *, name: str = "ci", scopes: tuple[str, ...] = (Scope.READ_SELF,), days: int | None = None,
     now: datetime | None = None,

@@ -10,12 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.actors import Actor
 from accounts.deactivation import deactivate, reactivate
 from accounts.models import LocalSignIn, SignInPolicy
 from accounts.origins import Origin
 from tests import factories
-from tests.tokens.making import token_of
+from tests.tokens.making import OPERATOR, token_of
 from tokens import bearer, secrets, throttle
 from tokens.models import ApiToken, RefusedAddress
 
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from accounts.models import User
+    from tokens.models import ServiceAccount
 
 pytestmark = pytest.mark.django_db
 HERE = Origin(ip="192.0.2.7", user_agent="portico-cli/1.0")
-OPERATOR = Actor(label="operator@example.com", id="1")
 
 
 def use(text: str, now: datetime | None = None, origin: Origin = HERE, scheme: str = "Bearer") -> ApiToken:
@@ -175,7 +174,6 @@ def test_it_refuses_somebody_who_has_a_password_only_while_passwords_are_switche
     "facts",
     [
         {"is_break_glass": True, "is_staff": True, "is_superuser": True},
-        {"is_service_account": True},
         {"sso_label": "Acme Okta"},
     ],
 )
@@ -184,6 +182,12 @@ def test_it_lets_in_whom_the_policy_does_not_concern(facts: dict[str, Any]) -> N
     _token, text = token_of(owner)
     only_passwords_of_break_glass_people()
     assert use(text).user == owner
+
+
+def test_a_service_account_has_no_password_that_could_be_switched_off(robot: ServiceAccount) -> None:
+    _token, text = token_of(robot.user)
+    only_passwords_of_break_glass_people()
+    assert use(text).user == robot.user
 
 
 def test_staff_who_have_both_ways_in_keep_their_tokens_while_one_is_open() -> None:
