@@ -9,13 +9,13 @@ from django.http import HttpRequest
 from ninja import Query, Router
 from pydantic import Field
 
-from accounts.models import User
 from api.access import Bearer, caller_of
 from api.own import role_name
 from api.paging import Paging, page
 from api.payloads import Listing, Member, OrganizationOut, Person
 from api.problems import Code, not_found
 from api.text import Search
+from orgs.directory import PERSON, matching
 from orgs.models import EXTERNAL_ID, Membership, Organization
 from orgs.permissions import Permission
 from tokens.scopes import Scope
@@ -65,24 +65,10 @@ def list_members(
     if organization is None:
         raise not_found()
     caller.check(caller.user.has_perm(Permission.VIEW_PEOPLE, organization), f"see the people of {organization}")
-    rows = Membership.objects.filter(organization=organization).select_related("user")
-    if asked.search:
-        rows = rows.filter(user__in=found_by(asked.search))
+    fields = [f"user__{name}" for name in PERSON]
+    rows = Membership.objects.filter(*matching(asked.search, *fields), organization=organization).select_related("user")
     found, following = page(rows, asked, of=f"members:{organization.pk}", by=("user__email_key", "pk"))
     return Listing(items=[_member(row) for row in found], next=following)
-
-
-def found_by(text: str) -> Any:
-    """People whose address or name holds each word of the text."""
-    people = User.objects.all()
-    for word in text.split()[:10]:
-        people = people.filter(
-            Q(email_key__contains=word.lower())
-            | Q(first_name__icontains=word)
-            | Q(last_name__icontains=word)
-            | Q(display_name__icontains=word)
-        )
-    return people
 
 
 def _member(row: Membership) -> Member:

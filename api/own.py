@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from django.db.models import Max
 from django.http import HttpRequest
 from ninja import Query, Router
 from ninja.responses import Status
@@ -25,8 +24,8 @@ from api.payloads import (
     Whoami,
 )
 from api.problems import Code, not_found
-from orgs import access
-from orgs.models import AccessGroup, BillingAccount, MembershipRole, Organization, Property, Role
+from orgs.holdings import holdings
+from orgs.models import MembershipRole
 from orgs.permissions import Permission
 from tokens import issuing
 from tokens.models import ApiToken
@@ -49,42 +48,30 @@ def whoami(request: HttpRequest) -> Whoami:
     """The token's owner, and all that they may do and see."""
     caller = caller_of(request)
     user, token = caller.user, caller.token
-    accounts = BillingAccount.objects.filter(permissions__user=user).select_related("organization").distinct()
+    held = holdings(user)
+    allowed = set(Permission) if user.is_superuser else held.permissions
     return Whoami(
         user=Me(id=user.pk, email=user.email, name=user.get_full_name(), service_account=user.is_service_account),
         identity_provider=user.sso_label or None,
-        access_level=access.level_of(user).label,  # type: ignore[arg-type]  # the labels are the names
+        access_level=held.level.label,  # type: ignore[arg-type]  # the labels are the names
         organizations=[
-            OrganizationOut(id=row.external_id, name=row.name, role=role_name(row.role))
-            for row in own_organizations(user)
+            OrganizationOut(id=thing.id, name=thing.name, role=role_name(thing.role)) for thing in held.organizations
         ],
         billing_accounts=[
-            BillingAccountOut(id=row.external_id, name=row.name, organization=row.organization.external_id)
-            for row in accounts.order_by("name", "pk")
+            BillingAccountOut(id=thing.id, name=thing.name, organization=thing.organization_id)
+            for thing in held.billing_accounts
         ],
-        roles=_names(Role.objects.filter(grants__user=user)),
-        properties=[
-            PropertyOut(id=row.external_id, name=row.name)
-            for row in Property.objects.filter(grants__user=user).distinct().order_by("name", "pk")
-        ],
-        access_groups=_names(AccessGroup.objects.filter(memberships__user=user)),
-        permissions=[permission.value for permission in Permission if user.has_perm(permission)],
+        roles=[thing.name for thing in held.roles],
+        properties=[PropertyOut(id=thing.id, name=thing.name) for thing in held.properties],
+        access_groups=[thing.name for thing in held.groups],
+        permissions=[permission.value for permission in Permission if permission in allowed],
         token=TokenInUse(id=token.pk, name=token.name, scopes=token.scopes, expires_at=token.expires_at),
     )
-
-
-def own_organizations(user: Any) -> Any:
-    """Those that the person belongs to, each with the highest role that any source says as `role`. One query."""
-    return Organization.objects.filter(memberships__user=user).annotate(role=Max("memberships__role")).order_by("name")
 
 
 def role_name(rank: int | None) -> Literal["member", "admin"] | None:
     """A role in an organisation by its name; None where there is none."""
     return None if rank is None else MembershipRole(rank).label  # type: ignore[return-value]  # the labels are these two
-
-
-def _names(rows: Any) -> list[str]:
-    return list(rows.order_by("name").values_list("name", flat=True).distinct())
 
 
 # --- My tokens ------------------------------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ from pydantic import AwareDatetime, Field
 from accounts.deactivation import deactivate
 from accounts.models import User
 from api.access import Bearer, caller_of
-from api.organizations import found_by
 from api.paging import Paging, page
 from api.payloads import Deactivation, EventOut, Listing, UserOut
 from api.problems import Code, not_found
 from api.text import Search, Text
 from audit.models import Event
+from orgs.directory import PERSON, matching
 from tokens.scopes import Scope
 
 router = Router()
@@ -49,7 +49,7 @@ class EventsAsked(Paging):
 )  # fmt: skip
 def list_users(request: HttpRequest, asked: Query[PeopleAsked]) -> Listing[UserOut]:
     """Everybody, by address."""
-    people = found_by(asked.search)
+    people = User.objects.filter(*matching(asked.search, *PERSON))
     if asked.active is not None:
         people = people.filter(is_active=asked.active)
     rows, following = page(people, asked, of="users", by=("email_key",))

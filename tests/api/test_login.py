@@ -20,6 +20,7 @@ from tests import factories
 from tests.accounts.people import code, recovery_codes, set_up_app
 from tests.api.calling import Program, log_in
 from tests.pages.forms import PASSWORD, sign_in_by_password
+from tokens import service_accounts
 from tokens.models import ApiToken
 
 if TYPE_CHECKING:
@@ -333,9 +334,11 @@ def test_staff_administer_nothing_by_a_password_alone(grace: User) -> None:
 
 
 def test_a_service_account_has_no_password_to_sign_in_by(db: None) -> None:
-    factories.user("robot@portico.example", is_service_account=True)
-    assert log_in("robot@portico.example", "").fields == ["password"]
-    assert log_in("robot@portico.example", "x").code == "credentials_wrong"
+    robot = service_accounts.create(
+        name="Robot", contact="ops@portico.example", now=timezone.now(), actor=Actor.command("tests")
+    )
+    assert log_in(robot.user.email, "").fields == ["password"]
+    assert log_in(robot.user.email, "x").code == "credentials_wrong"
 
 
 @override_settings(PORTICO_TOKENS_PER_USER=1)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from accounts.actors import Actor
 from audit.kinds import Kind
 from audit.models import Event
 from orgs.models import (
@@ -26,8 +28,8 @@ from orgs.models import (
     Source,
 )
 from orgs.permissions import Permission
-from tests import factories
 from tests.api.calling import Program, program_of
+from tokens import service_accounts
 from tokens.models import ApiToken
 from tokens.scopes import Scope
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-WHOAMI = 11  # the bearer check, one for each kind of thing, four for the permissions (Django's own among them)
+WHOAMI = 7  # the bearer check, and one for each kind of thing that can be held
 
 
 def give(user: User, organization: Organization, number: int = 0) -> None:
@@ -182,5 +184,8 @@ def test_somebody_elses_token_is_not_there(program: Program, grace: User) -> Non
 
 
 def test_a_service_account_is_told_what_it_is(db: None) -> None:
-    robot = factories.user("robot@portico.example", is_service_account=True)
-    assert program_of(robot).get("/whoami").body["user"]["service_account"] is True
+    account = service_accounts.create(
+        name="Robot", contact="ops@portico.example", now=timezone.now(), actor=Actor.command("tests")
+    )
+    user = program_of(account.user).get("/whoami").body["user"]
+    assert (user["name"], user["service_account"]) == ("Robot", True)

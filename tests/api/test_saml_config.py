@@ -11,6 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import Permission
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -320,7 +321,7 @@ def test_of_two_changes_at_the_same_moment_exactly_one_wins() -> None:
         def change(
             number: int, turn: int = turn, version: str = version, together: threading.Barrier = together
         ) -> int:
-            other = Program(program.secret)
+            other = Program(program.secret, client=Client())
             together.wait()
             try:
                 return other.patch(PATH, {"contact": f"{turn}, {number}"}, If_Match=version).status
@@ -338,7 +339,7 @@ def test_of_two_that_make_the_same_one_exactly_one_does() -> None:
     together = threading.Barrier(4)
 
     def make(number: int) -> int:
-        other = Program(program.secret)
+        other = Program(program.secret, client=Client())
         together.wait()
         try:
             return other.put(PATH, {"contact": f"number {number}"}, If_None_Match="*").status
