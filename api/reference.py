@@ -27,6 +27,11 @@ class Parameter:
     what: str
     example: str
 
+    @property
+    def where(self) -> str:
+        """Where it goes, and whether it must, in words."""
+        return f"{self.place}, needed" if self.required else self.place
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
