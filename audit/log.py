@@ -1,4 +1,4 @@
-"""The one way to write an audit event."""
+"""The one way to write audit events."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from audit.models import Event
 from audit.statements import insert
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from audit.kinds import Kind
 
 
-def record(  # noqa: PLR0913 - an event has many facets, all keyword-only
+def event(  # noqa: PLR0913 - an event has many facets, all keyword-only
     kind: Kind,
     *,
     now: datetime,
@@ -25,9 +26,9 @@ def record(  # noqa: PLR0913 - an event has many facets, all keyword-only
     trace_id: str = "",
     ip: str | None = None,
     data: dict[str, Any] | None = None,
-) -> None:
-    """Write one event, in the caller's transaction; labels are cut to what the columns hold, data must be JSON."""
-    event = Event(
+) -> Event:
+    """An event that is not written yet; labels are cut to what the columns hold, data must be JSON."""
+    return Event(
         at=now,
         kind=kind.value,
         actor=str(actor)[:254],
@@ -39,4 +40,13 @@ def record(  # noqa: PLR0913 - an event has many facets, all keyword-only
         ip=ip,
         data=data or {},
     )
-    insert(event)
+
+
+def record(kind: Kind, *, now: datetime, **facets: Any) -> None:
+    """Write one event, with the facets of `event`, in the caller's transaction."""
+    insert(event(kind, now=now, **facets))
+
+
+def record_many(events: Iterable[Event]) -> None:
+    """Write events, in the caller's transaction: few statements, however many."""
+    Event.objects.bulk_create(events, batch_size=2000)

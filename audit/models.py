@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.db.models.fields.json import KT
 
 
 class Event(models.Model):
@@ -23,7 +24,14 @@ class Event(models.Model):
 
     class Meta:
         ordering = ("-at", "-id")
-        indexes = (models.Index(fields=("subject_type", "subject_id"), name="audit_event_subject"),)
+        indexes = (
+            models.Index(fields=("subject_type", "subject_id"), name="audit_event_subject"),
+            # What happened in one organisation; most events are in none.
+            models.Index(
+                KT("data__organization_id"), models.F("at").desc(), models.F("id").desc(),
+                name="audit_event_organization", condition=models.Q(data__has_key="organization_id"),
+            ),
+        )  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.kind} {self.subject}"

@@ -111,7 +111,9 @@ class Organization(models.Model):
 class BillingAccount(models.Model):
     """What work is billed to; it belongs to one organisation."""
 
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="billing_accounts")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="billing_accounts", verbose_name="organisation"
+    )
     external_id = models.CharField(
         "external ID", max_length=64, unique=True, default=new_external_id, validators=[validate_external_id]
     )
@@ -240,12 +242,18 @@ def _once(thing: str) -> tuple[models.UniqueConstraint, ...]:
 class Membership(Grant):
     """Somebody belongs to an organisation."""
 
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="memberships", verbose_name="organisation"
+    )
     role = models.PositiveSmallIntegerField(choices=MembershipRole.choices, default=MembershipRole.MEMBER)
 
     class Meta:
         constraints = _once("organization")
-        indexes = (models.Index(fields=("organization", "role"), name="membership_of_organization"),)
+        indexes = (
+            models.Index(fields=("organization", "role"), name="membership_of_organization"),
+            # An organisation's list in the administration, page by page, however many there are.
+            models.Index(fields=("organization", "-id"), name="membership_newest"),
+        )
 
     def __str__(self) -> str:
         return f"{self.user}, {self.get_role_display()} of {self.organization}"

@@ -18,6 +18,8 @@ from django.utils.html import format_html, format_html_join
 from accounts import deactivation, lookalikes
 from accounts.actors import Actor
 from accounts.models import Session, User
+from orgs.desk import InWords
+from orgs.person_admin import AssignmentsOfPerson
 from pages import policy_admin  # noqa: F401 - importing registers its page
 from pages.person_forms import NewPersonForm, PersonForm
 from pages.person_pages import PersonPages, hand_over, invite
@@ -62,7 +64,7 @@ class AssertedAddressFilter(admin.SimpleListFilter):
 
 
 @admin.register(User)
-class PersonAdmin(PersonPages, UserAdminBase):
+class PersonAdmin(InWords, PersonPages, AssignmentsOfPerson, UserAdminBase):
     """Accounts: made, found, moved, switched off. Only superusers hand out rights, and nobody changes their own."""
 
     form = PersonForm
@@ -81,7 +83,7 @@ class PersonAdmin(PersonPages, UserAdminBase):
         "api_tokens", "date_joined",
     )  # fmt: skip
     readonly_fields = _facts
-    actions = ("invite", "switch_off")
+    actions = ("invite", "assign_to_organization", "switch_off")
 
     class Media:
         js = ("copy.js",)
@@ -102,6 +104,7 @@ class PersonAdmin(PersonPages, UserAdminBase):
         return (
             (None, {"fields": ("email", *shown, "first_name", "last_name")}),
             ("Sign-in", {"fields": self._facts}),
+            *self.access_fieldsets(request, obj),
             ("Rights in this administration", {"fields": RIGHTS}),
         )
 
@@ -123,7 +126,8 @@ class PersonAdmin(PersonPages, UserAdminBase):
         if obj is None:
             return ()
         own = obj.pk == request.user.pk
-        return (*self._facts, *RIGHTS) if own or not request.user.is_superuser else self._facts
+        facts = (*self._facts, *self.access_facts)
+        return (*facts, *RIGHTS) if own or not request.user.is_superuser else facts
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -21,6 +22,7 @@ from saml_sp.protocol.urls import local_path
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+    from django.http.response import HttpResponseBase
     from django.template.response import TemplateResponse
 
 RECENT = timedelta(hours=24)
@@ -30,6 +32,15 @@ GLASS = {
     Kind.BREAK_GLASS_LINK_USED: "such a link was used, to sign in as",
     Kind.BREAK_GLASS_SIGN_IN: "a break-glass administrator signed in,",
 }
+
+
+class Suggestions(AutocompleteJsonView):
+    """What fields that are filled by typing suggest, as the admin of the model labels it if its name is too little."""
+
+    def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, str]:
+        """Django's hook."""
+        label = getattr(self.model_admin, "autocomplete_label", str)
+        return {"id": str(getattr(obj, to_field_name)), "text": label(obj)}
 
 
 class PorticoAdminSite(AdminSite):
@@ -54,6 +65,10 @@ class PorticoAdminSite(AdminSite):
         glass = break_glass.recent(timezone.now())[:MOST_SHOWN] if request.user.has_perm("audit.view_event") else ()
         context = {"refused_recently": refused, "broken_glass": [(event, GLASS[Kind(event.kind)]) for event in glass]}
         return super().index(request, (extra_context or {}) | context)
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:  # type: ignore[override]  # Django's class-based views say no more
+        """Django's hook for the suggestions."""
+        return Suggestions.as_view(admin_site=self)(request)
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff, and with a second factor where one is asked for and no identity provider has seen to it."""

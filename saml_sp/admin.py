@@ -17,9 +17,11 @@ from django.views.decorators.http import require_POST
 from accounts.actors import Actor
 from accounts.models import User
 from audit.admin import ReadOnly
-from saml_sp import configuration, domain_admin, key_admin, moving  # noqa: F401 - importing registers their pages
+from orgs.models import AccessLevel
+from saml_sp import configuration, domain_admin, key_admin, mapping_admin, moving  # noqa: F401 - importing registers their pages
 from saml_sp.domain_admin import copyable
 from saml_sp.forms import CertificateForm, CertificateFormSet, IdentityProviderForm, PendingIdentityForm
+from saml_sp.mapping_admin import AttemptReading, GroupRuleInline, MappingPages
 from saml_sp.models import FederatedIdentity, IdentityProvider, IdpCertificate, SignInAttempt
 from saml_sp.protocol.errors import ConfigurationRefused
 
@@ -73,11 +75,11 @@ def warned(text: str, *, needed: bool) -> str | SafeString:
 
 
 @admin.register(IdentityProvider)
-class IdentityProviderAdmin(_IdpAdmin):
+class IdentityProviderAdmin(MappingPages, _IdpAdmin):
     """Add makes a draft with its URLs; the page it leads to takes the rest, in whatever order."""
 
     form = IdentityProviderForm
-    inlines = (CertificateInline,)
+    inlines = (CertificateInline, GroupRuleInline)
     actions = None
     list_display = ("description", "slug", "enabled", "certificate_status", "last_sign_in")
     list_filter = ("enabled",)
@@ -95,7 +97,7 @@ class IdentityProviderAdmin(_IdpAdmin):
         rows = super().get_queryset(request).prefetch_related("certificates")
         return rows.annotate(last_sign_in_at=Max("identities__last_sign_in"))
 
-    def get_fieldsets(self, request: HttpRequest, obj: IdentityProvider | None = None) -> Any:  # noqa: ARG002 - Django's signature
+    def get_fieldsets(self, request: HttpRequest, obj: IdentityProvider | None = None) -> Any:
         """Adding asks for a slug and a name; everything else is on the page that follows."""
         from_metadata = ("metadata_xml", "metadata_file")
         if obj is None:
@@ -165,13 +167,20 @@ class IdentityProviderAdmin(_IdpAdmin):
                     )
                 },
             ),
-            ("Logos", {"fields": ("header_logo", "sign_in_logo")}),
-            ("For its users", {"fields": ("contact", "portal_url")}),
+            *mapping_admin.fieldsets(may_change=self.has_change_permission(request, obj)),
+            ("Logos", {"fields": ("header_logo", "sign_in_logo"), "classes": ("collapse",)}),
+            ("For its users", {"fields": ("contact", "portal_url"), "classes": ("collapse",)}),
         )
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """A form that knows who fills it in."""
+        form: Any = super().get_form(request, *args, **kwargs)
+        form.is_superuser = bool(request.user.is_superuser)
+        return form
 
     def get_readonly_fields(self, request: HttpRequest, obj: IdentityProvider | None = None) -> Any:  # noqa: ARG002 - Django's signature
         """The slug never changes."""
-        return () if obj is None else ("slug", *self._ours, "email_domains")
+        return () if obj is None else ("slug", *self._ours, "email_domains", *mapping_admin.READ_ONLY)
 
     def get_inlines(self, request: HttpRequest, obj: IdentityProvider | None) -> Any:  # noqa: ARG002 - Django's signature
         """Certificates by hand belong to the page that follows."""
@@ -230,12 +239,20 @@ class IdentityProviderAdmin(_IdpAdmin):
     def save_model(self, request: HttpRequest, obj: IdentityProvider, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """Everything but the switch, which is thrown last, when the certificates are in place."""
         form.before = configuration.locked_snapshot(obj)
+        self._check_ceiling(request, obj, form.before)
         form.wants_enabled = obj.enabled
         obj.enabled = bool(form.initial.get("enabled")) if change else False
         super().save_model(request, obj, form, change)
 
+    @staticmethod
+    def _check_ceiling(request: HttpRequest, idp: IdentityProvider, before: dict[str, Any]) -> None:
+        """As the form does, but of the row that is locked now: a superuser may have lowered the ceiling meanwhile."""
+        allowed = before.get("level_ceiling") == AccessLevel.SUPER_ADMIN or request.user.is_superuser
+        if idp.level_ceiling == AccessLevel.SUPER_ADMIN and not allowed:
+            raise PermissionDenied("Only a superuser allows super_admin.")
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
-        """The certificates, the audit record, then the switch."""
+        """The certificates and group rules, the audit record, then the switch."""
         super().save_related(request, form, formsets, change)
         idp, now, actor = form.instance, timezone.now(), Actor.at(request)
         if form.found:
@@ -245,6 +262,8 @@ class IdentityProviderAdmin(_IdpAdmin):
         for place, picture in form.logos.items():
             configuration.set_logo(idp, place, picture)
         configuration.record_difference(idp, form.before, now=now, actor=actor)
+        if text := form.preset_message():
+            self.message_user(request, text, messages.SUCCESS if form.filled else messages.WARNING)
         if form.wants_enabled and not idp.enabled:
             try:
                 configuration.enable(idp, now=now, actor=actor)
@@ -434,7 +453,7 @@ class CodeFilter(admin.SimpleListFilter):
 
 
 @admin.register(SignInAttempt)
-class SignInAttemptAdmin(ReadOnly, _AttemptAdmin):
+class SignInAttemptAdmin(AttemptReading, ReadOnly, _AttemptAdmin):
     """What came of each attempt, to be found by the trace ID that somebody quotes."""
 
     list_display = ("at", "outcome", "code", "email", "idp", "trace_id")
@@ -443,6 +462,10 @@ class SignInAttemptAdmin(ReadOnly, _AttemptAdmin):
     search_fields = ("=trace_id", "email", "=code")
     search_help_text = "Trace ID as the error page shows it, e-mail address, or code."
     show_full_result_count = False
+
+    class Media:
+        css: ClassVar[Any] = {"all": ("identity_provider.css",)}
+
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("trace_id", "at", "outcome", "idp", "slug")}),
         ("Why", {"fields": ("code", "reason", "expected_text", "received_text", "cure")}),
@@ -453,7 +476,14 @@ class SignInAttemptAdmin(ReadOnly, _AttemptAdmin):
             {"fields": ("request_id", "answers", "target", "force_authn", "authn_contexts", "expires_at")},
         ),
     )
-    readonly_fields = ("expected_text", "received_text", "said", "answers")
+    readonly_fields = ("expected_text", "received_text", "said", "answers", *AttemptReading.reading_fields)
+
+    def get_fieldsets(self, request: HttpRequest, obj: SignInAttempt | None = None) -> Any:
+        """What was read of an assertion stands before the assertion itself, where something was."""
+        first, why, who, *others = super().get_fieldsets(request, obj)
+        if obj is None or "read" not in obj.detail:
+            return (first, why, who, *others)
+        return (first, why, who, ("What was read of it", {"fields": self.reading_fields}), *others)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[SignInAttempt], search_term: str) -> Any:
         """What is copied out of a page or a mail brings blanks along."""
@@ -481,7 +511,8 @@ class SignInAttemptAdmin(ReadOnly, _AttemptAdmin):
         lines = [
             (name, json.dumps(value, indent=2, ensure_ascii=False))
             for name, value in attempt.detail.items()
-            if name not in {"in_response_to", "from_elsewhere"}  # known before anything was verified
+            # Known before anything was verified, or shown above.
+            if name not in {"in_response_to", "from_elsewhere", "read", "rights", "notes"}
         ]
         if not lines:
             return "Nothing was verified."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -17,6 +18,7 @@ from saml_sp.protocol import metadata
 from saml_sp.protocol.errors import ConfigurationRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -113,6 +115,19 @@ def locked_snapshot(idp: IdentityProvider) -> dict[str, Any]:
     return snapshot(locked(idp))
 
 
+@contextmanager
+def on_record(idp: IdentityProvider, *, now: datetime, actor: Actor) -> Iterator[IdentityProvider]:
+    """Whatever is changed of this identity provider inside is one transaction, and written down at its end.
+
+    Yields the row as the database holds it, locked: that one is to be changed, and saved, not the one given.
+    """
+    with transaction.atomic():
+        held = locked(idp)
+        before = snapshot(held)
+        yield held
+        record_difference(held, before, now=now, actor=actor)
+
+
 def record_difference(idp: IdentityProvider, before: dict[str, Any], *, now: datetime, actor: Actor) -> None:
     """Write down what was made or changed since `before`, a snapshot (empty: it was made); nothing for no change.
 
@@ -121,6 +136,10 @@ def record_difference(idp: IdentityProvider, before: dict[str, Any], *, now: dat
     """
     after = snapshot(idp)
     changed = {name: {"from": before.get(name), "to": after[name]} for name in after if before.get(name) != after[name]}
+    if before and (rules := changed.get("group_rules")):
+        # There may be hundreds of them: those that went, and those that came.
+        went, came = set(rules["from"]) - set(rules["to"]), set(rules["to"]) - set(rules["from"])
+        changed["group_rules"] = {"from": sorted(went), "to": sorted(came)}
     if before and "level_ceiling" in changed:
         grants.cap(idp.pk, AccessLevel(idp.level_ceiling))
     if before and "no_sign_in_days" in changed:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import addresses
 from saml_sp import configuration, keys, logos
+from saml_sp.mapping_forms import MappingForm
 from saml_sp.models import FederatedIdentity, IdentityProvider, IdpCertificate, LogoPlace
 from saml_sp.protocol import certificates, metadata
 from saml_sp.protocol.errors import CertificateRefused, MetadataRefused
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
     from saml_sp.protocol.metadata import IdpMetadata
 
 if TYPE_CHECKING:  # generic for the type checker only
-    _IdpForm = forms.ModelForm[IdentityProvider]
     _CertificateForm = forms.ModelForm[IdpCertificate]
     _IdentityForm = forms.ModelForm[FederatedIdentity]
     _CertificateFormSet = forms.BaseInlineFormSet[IdpCertificate, IdentityProvider, _CertificateForm]
 else:
-    _IdpForm = _CertificateForm = _IdentityForm = forms.ModelForm
+    _CertificateForm = _IdentityForm = forms.ModelForm
     _CertificateFormSet = forms.BaseInlineFormSet
 
 _CODE = {"rows": 6, "cols": 80, "spellcheck": "false", "autocomplete": "off"}
@@ -37,7 +37,7 @@ _LOGO_FIELDS = {LogoPlace.HEADER: "header_logo", LogoPlace.SIGN_IN: "sign_in_log
 _FROM_METADATA = ("entity_id", "sso_url", "sso_binding", "slo_url", "slo_binding", "slo_response_url")
 
 
-class IdentityProviderForm(_IdpForm):
+class IdentityProviderForm(MappingForm):
     """An identity provider, by hand or from its metadata; metadata wins for what it names."""
 
     metadata_xml = forms.CharField(

@@ -36,6 +36,10 @@ FORGOTTEN_AFTER: Final = timedelta(hours=1)
 # Tabs of one browser that wait for their identity providers at the same time.
 MOST_OUTSTANDING: Final = 20
 _SWEPT_AT_ONCE: Final = 5
+# What the record of an attempt keeps of an assertion.
+MOST_ATTRIBUTES: Final = 100
+MOST_VALUES: Final = 50
+LONGEST_VALUE: Final = 200
 
 # Crockford's base 32: no letter that is taken for another when somebody reads it out on the telephone.
 _TRACE_ALPHABET = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -181,12 +185,22 @@ def _said(assertion: Assertion) -> dict[str, Any]:
             "authn_instant": assertion.authn_instant.isoformat(),
             "authn_context": assertion.authn_context[:300],
             "session_index": assertion.session_index,
-            "attributes": {
-                attribute.name[:200]: [None if value is None else value[:200] for value in attribute.values[:50]]
-                for attribute in assertion.attributes[:100]
-            },
+            **_attributes(assertion),
         },
     }
+
+
+def _attributes(assertion: Assertion) -> dict[str, Any]:
+    """The values by the attribute's name, those of a repeated one together; and the friendly names that came."""
+    values: dict[str, list[str | None]] = {}
+    friendly: dict[str, str] = {}
+    for attribute in assertion.attributes[:MOST_ATTRIBUTES]:
+        held = values.setdefault(attribute.name[:LONGEST_VALUE], [])
+        room = MOST_VALUES - len(held)
+        held += [None if value is None else value[:LONGEST_VALUE] for value in attribute.values[:room]]
+        if attribute.friendly_name:
+            friendly[attribute.name[:LONGEST_VALUE]] = attribute.friendly_name[:LONGEST_VALUE]
+    return {"attributes": values} | ({"friendly_names": friendly} if friendly else {})
 
 
 def remember_session(*, key: str, idp: IdentityProvider, user: User, assertion: Assertion, expires: datetime) -> None:

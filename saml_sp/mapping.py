@@ -35,6 +35,11 @@ class Target(StrEnum):
     PROPERTIES = "properties"
     ROLES = "roles"
 
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return "e-mail" if self is Target.EMAIL else self.value.replace("_", " ")
+
 
 RIGHTS: Final = (Target.GROUPS, Target.PERMISSIONS, Target.PROPERTIES, Target.ROLES)
 
@@ -115,8 +120,8 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Target.GROUPS: ("groups",),
     }),
     "pingone": Preset("PingOne", {
-        Target.EMAIL: ("email",), Target.FIRST_NAME: ("firstName", "given_name"),
-        Target.LAST_NAME: ("lastName", "family_name"), Target.DISPLAY_NAME: ("formattedName",),
+        Target.EMAIL: ("email",), Target.FIRST_NAME: ("firstName", "given_name", "givenName"),
+        Target.LAST_NAME: ("lastName", "family_name", "sn"), Target.DISPLAY_NAME: ("formattedName",),
         Target.GROUPS: ("memberOf", "groups"),
     }),
     "onelogin": Preset("OneLogin", {
@@ -124,8 +129,10 @@ PRESETS: Final[Mapping[str, Preset]] = {
         Target.GROUPS: ("memberOf",), Target.ROLES: ("Roles",),
     }),
     "keycloak": Preset("Keycloak", {
-        Target.EMAIL: ("email", "urn:oid:1.2.840.113549.1.9.1"), Target.FIRST_NAME: ("givenName", "urn:oid:2.5.4.42"),
-        Target.LAST_NAME: ("surname", "urn:oid:2.5.4.4"), Target.GROUPS: ("member", "groups"), Target.ROLES: ("Role",),
+        Target.EMAIL: ("email", "urn:oid:1.2.840.113549.1.9.1"),
+        Target.FIRST_NAME: ("givenName", "urn:oid:2.5.4.42", "firstName"),
+        Target.LAST_NAME: ("surname", "urn:oid:2.5.4.4", "lastName"), Target.GROUPS: ("member", "groups"),
+        Target.ROLES: ("Role",),
     }),
     "shibboleth": Preset("Shibboleth", {
         Target.EMAIL: ("urn:oid:0.9.2342.19200300.100.1.3", "mail"),
@@ -159,9 +166,22 @@ def _is_name(name: Any) -> bool:
     return isinstance(name, str) and 0 < len(name) <= MAX_ATTRIBUTE_NAME and name == name.strip() and name.isprintable()
 
 
+def filled(mapping: Mapping[str, Sequence[str]], preset: Preset) -> tuple[dict[str, list[str]], list[Target]]:
+    """The mapping with the preset's names for those targets that have none, and which ones these were."""
+    given = {target: list(names) for target, names in mapping.items() if names}
+    missing = [target for target in Target if target.value not in given and preset.names.get(target)]
+    return given | {target.value: list(preset.names[target]) for target in missing}, missing
+
+
 def names_for(target: Target, mapping: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The attribute names of a target, in order of preference: what is configured, else the defaults."""
     return tuple(mapping.get(target, ())) or DEFAULTS.get(target, ())
+
+
+def said(mapping: Mapping[str, Sequence[str]], target: Target) -> str:
+    """What is read for a target, in words."""
+    usual = "the usual names" if target in DEFAULTS else "nothing"
+    return ", ".join(mapping.get(target, ())) or usual
 
 
 @dataclass(frozen=True, slots=True)

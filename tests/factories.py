@@ -9,7 +9,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.utils import timezone
 
 from accounts.models import User
-from orgs.models import Organization, Property, Role
+from orgs.models import (
+    AccessGroup,
+    BillingAccount,
+    Membership,
+    MembershipRole,
+    Organization,
+    Property,
+    Role,
+    Source,
+)
 from saml_sp import keys
 from saml_sp.models import FederatedIdentity, GroupRule, IdentityProvider, KeyState, SpKeyPair
 from saml_sp.protocol import key_pairs
@@ -22,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from demo.keys import SigningKey
-    from orgs.models import AccessGroup
 
 _numbers = itertools.count(1)
 
@@ -78,19 +86,42 @@ def key_pair(which: Ours, state: KeyState) -> SpKeyPair:
     return row
 
 
-def organization(name: str = "", **fields: Any) -> Organization:
-    """An organisation."""
-    return Organization.objects.create(name=name or f"Organisation {next(_numbers)}", **fields)
+def organization(name: str = "Acme", **fields: Any) -> Organization:
+    """A customer."""
+    return Organization.objects.create(name=name, **{"external_id": name.lower().replace(" ", "-")} | fields)
 
 
-def role(name: str, **fields: Any) -> Role:
-    """A role; without permissions unless they are given."""
-    return Role.objects.create(name=name, **fields)
+def billing_account(organization: Organization, name: str = "Main", **fields: Any) -> BillingAccount:
+    """What work of the customer is billed to."""
+    return BillingAccount.objects.create(organization=organization, name=name, **fields)
 
 
-def property_(external_id: str, name: str = "") -> Property:
-    """A property of this ID."""
-    return Property.objects.create(external_id=external_id, name=name or f"Property {external_id}")
+def access_group(name: str = "Pilots", **fields: Any) -> AccessGroup:
+    """A named group of people."""
+    return AccessGroup.objects.create(name=name, **fields)
+
+
+def role(name: str = "Editor", **fields: Any) -> Role:
+    """A named set of permissions."""
+    return Role.objects.create(name=name, **{"permissions": ["platform.edit_projects"]} | fields)
+
+
+def property_(external_id: str = "P-1", **fields: Any) -> Property:
+    """Something that people are given access to one by one."""
+    return Property.objects.create(external_id=external_id, **{"name": f"House {external_id}"} | fields)
+
+
+def membership(user: User, organization: Organization, role: MembershipRole = MembershipRole.MEMBER) -> Membership:
+    """What an administrator gave, without the record of it."""
+    return Membership.objects.create(user=user, organization=organization, role=role, given_by="grace@portico.example")
+
+
+def asserted(user: User, organization: Organization, role: MembershipRole = MembershipRole.MEMBER) -> Membership:
+    """What an identity provider says."""
+    return Membership.objects.create(
+        user=user, organization=organization, role=role, source=Source.IDP, source_id="7", given_by="Acme Okta",
+        via="groups", attribute="groups", value="staff",
+    )  # fmt: skip
 
 
 def group_rule(idp: IdentityProvider, value: str, meaning: Organization | AccessGroup, **fields: Any) -> GroupRule:

@@ -67,6 +67,9 @@ def walk(demo: Demo, page: Page) -> Iterator[str]:
     page.goto(f"{demo.portico}/admin/saml_sp/identityprovider/")
     page.locator("#result_list tbody a").first.click()
     yield "admin-identityprovider-change"
+    page.get_by_role("link", name="Try the saved mapping on a recent sign-in").click()
+    page.locator("#content table a").first.click()
+    yield "admin-rehearsal"
     page.goto(f"{demo.portico}/admin/saml_sp/signinattempt/")
     page.locator("#result_list tbody a").first.click()
     yield "admin-signinattempt-view"

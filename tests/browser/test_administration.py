@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from tests.system.chromium import NARROW
@@ -67,6 +68,40 @@ def test_the_page_of_our_keys_fits_on_a_telephone(demo: Demo, chromium: Chromium
     with chromium.window(viewport=NARROW) as visitor:
         demo.administer(visitor.page, "/admin/saml_sp/spkeypair/")
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+
+
+def test_a_mapping_is_filled_in_and_tried_on_a_sign_in(demo: Demo, visitor: Visitor, chromium: Chromium) -> None:
+    with chromium.window() as somebody:
+        demo.arrive(somebody.page)
+    page = visitor.page
+    demo.administer(page, "/admin/saml_sp/identityprovider/")
+    page.get_by_role("link", name="Kundera & Co.").first.click()
+    kept = page.locator("#id_map_groups").input_value()
+    page.locator("#id_map_groups").fill("a\na")
+    page.locator("input[name=_continue]").click()
+    page.get_by_text("Line 2 repeats line 1: a").wait_for()
+    page.locator("#id_map_groups").fill(kept)
+    page.locator("#id_preset").select_option("okta")
+    page.locator("input[name=_continue]").click()
+    page.locator(".messagelist").wait_for()
+    assert page.locator("#id_map_permissions").input_value()
+    page.get_by_role("link", name="Try the saved mapping on a recent sign-in").click()
+    page.locator("#content table a").first.click()
+    assert "What would come of it" in visitor.words()
+    tried = page.url
+    page.go_back()
+    page.go_back()
+    page.get_by_role("link", name="Try out a value or a pattern").click()
+    page.locator("#id_value").fill("acme-*")
+    page.locator("#id_is_pattern").check()
+    page.get_by_role("button", name="Try it").click()
+    page.get_by_role("link", name="Make it a rule").click()
+    assert page.locator("#id_value").input_value() == "acme-*"
+    with chromium.window(viewport=NARROW) as narrow:
+        demo.administer(narrow.page, urlsplit(tried).path)
+        for address in (tried, tried.partition("/rehearsal/")[0] + "/groups/?value=a", tried.partition("rehearsal")[0]):
+            narrow.page.goto(address)
+            assert narrow.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], address
 
 
 def metadata(demo: Demo) -> str:

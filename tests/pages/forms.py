@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 PASSWORD = "correct horse battery staple"
 LOCAL_DOOR = "/sign-in/?local=1"
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+# What a page with rows of a second form carries along unseen: how many there are, and which.
+_UNSEEN = re.compile(
+    r'<input type="hidden" name="([a-z_]+-(?:(?:TOTAL|INITIAL|MIN_NUM|MAX_NUM)_FORMS|\d+-(?:id|user|organization)))"'
+    r'(?: value="([^"]*)")?'
+)
 
 
 def token(page: HttpResponse) -> str:
@@ -27,7 +32,10 @@ def token(page: HttpResponse) -> str:
 def submit(browser: Browser, path: str, data: dict[str, Any] | None = None, *, page: str = "") -> HttpResponse:
     """Open the page (the form's own path unless another is named) and send its form."""
     form = browser.get(page or path)
-    return browser.post(path, (data or {}) | {"csrfmiddlewaretoken": token(form)}, HTTP_ORIGIN="http://testserver")
+    unseen = dict(_UNSEEN.findall(form.content.decode()))
+    return browser.post(
+        path, unseen | (data or {}) | {"csrfmiddlewaretoken": token(form)}, HTTP_ORIGIN="http://testserver"
+    )
 
 
 def sign_in_by_password(user: User, **extra: str) -> Browser:

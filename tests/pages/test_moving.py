@@ -16,6 +16,7 @@ from accounts import mail
 from accounts.models import User
 from audit.kinds import Kind
 from audit.models import Event
+from orgs.models import Membership
 from saml_sp.models import DomainProof, EmailDomain, FederatedIdentity
 from tests import factories
 from tests.door import Browser
@@ -330,8 +331,10 @@ def test_two_accounts_become_one_after_a_page_that_says_what_moves(
 ) -> None:
     gone, keep = ana.user, factories.user("ana@new.example")
     assert gone
+    factories.membership(gone, factories.organization("Customer"))
     page = text(submit(admin, of(gone, "merge"), {"into": "ANA@new.example"}))
     assert f"These identities move to ana@new.example {ANA} at Acme Okta" in page
+    assert f"These assignments move to ana@new.example {ANA}, member of Customer (assigned by grace@" in page
     gone.refresh_from_db()
     assert gone.is_active
     answer = confirm(admin, of(gone, "merge"), {"into": keep.email})
@@ -343,7 +346,9 @@ def test_two_accounts_become_one_after_a_page_that_says_what_moves(
     theirs.sign_in(acme, Forge(acme, timezone.now()).xml())
     assert theirs.user == keep
     event = Event.objects.get(kind=Kind.USER_MERGED)
-    assert (event.actor, event.subject, event.data["moved"]) == ("grace@portico.example", ANA, {"identities": 1})
+    assert (event.actor, event.subject) == ("grace@portico.example", ANA)
+    assert event.data["moved"] == {"identities": 1, "assignments": 1}
+    assert Membership.objects.get().user == keep
 
 
 def test_merging_is_refused_in_words(admin: Browser, grace: User) -> None:

@@ -57,6 +57,7 @@ def form(idp: IdentityProvider, **changed: Any) -> dict[str, Any]:
     names = (
         "description", "entity_id", "sso_url", "sso_binding", "slo_url", "slo_binding", "slo_response_url",
         "portal_url", "contact", "tolerance_s", "session_hours", "name_id_format", "authn_contexts",
+        "level_ceiling",
     )  # fmt: skip
     fields = {name: getattr(idp, name) for name in names}
     switches = (
@@ -74,6 +75,7 @@ def form(idp: IdentityProvider, **changed: Any) -> dict[str, Any]:
     for number, row in enumerate(held):
         fields |= {f"certificates-{number}-id": row.pk, f"certificates-{number}-idp": idp.pk}
     fields |= {f"certificates-{len(held)}-idp": idp.pk, f"certificates-{len(held)}-pem": ""}
+    fields |= {"group_rules-TOTAL_FORMS": 0, "group_rules-INITIAL_FORMS": 0}
     return {name: value for name, value in (fields | changed).items() if value is not None}
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import Session, User
 from audit.models import Event
 from saml_sp.models import IdentityProvider, IdpCertificate, SamlSession
+from tests import factories
 from tests.idp_metadata import certificate, endpoint, entity, expired, key_descriptor, role
 
 if TYPE_CHECKING:
@@ -267,3 +268,68 @@ def test_an_unknown_slug_is_said_to_be_unknown(action: str) -> None:
 
 def test_it_refuses_an_unknown_action() -> None:
     assert "invalid choice: 'explode'" in refusal("explode")
+
+
+# --- What its assertions mean ---------------------------------------------------------------------------------------
+
+
+def test_mapping_sets_attributes_and_fills_in_a_vendors_on_record() -> None:
+    held = factories.idp("acme", attribute_mapping={"roles": ["Old"]})
+    said = idp("mapping", "acme", "--preset", "okta", "--set", "groups=groups,memberOf", "--set", "first_name= given ")
+    held.refresh_from_db()
+    assert held.attribute_mapping["groups"] == ["groups", "memberOf"]
+    assert held.attribute_mapping["first_name"] == ["given"]
+    assert held.attribute_mapping["roles"] == ["Old"]
+    assert held.attribute_mapping["permissions"] == ["Permissions"]
+    assert "Filled in for Okta: e-mail, last name, display name, permissions, properties." in said
+    event = Event.objects.get()
+    assert (event.kind, event.actor) == ("admin:idp:change", "manage.py idp mapping")
+    assert event.data["changed"]["attribute_mapping"]["from"] == {"roles": ["Old"]}
+    assert "acme is up to date." in idp("mapping", "acme", "--set", "groups=groups,memberOf")
+    idp("mapping", "acme", "--set", "roles=")
+    held.refresh_from_db()
+    assert "roles" not in held.attribute_mapping
+    assert len(kinds()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--set", "groups"), "write TARGET=NAME,NAME"),
+        (("--set", "staff=x"), "with one of the targets email, first_name"),
+        (("--set", "groups=a,a"), "each attribute name once"),
+        (("--set", f"groups={'x' * 201}"), "of 1 to 200 characters"),
+        (("--set", "groups=a\x00b"), "of 1 to 200 characters"),
+        (("--set", f"groups={','.join(map(str, range(13)))}"), "at most 12 attribute names"),
+        (("--preset", "netware"), "invalid choice"),
+        (("--show", "--preset", "okta"), "--show changes nothing"),
+    ],
+)
+def test_mapping_refuses_what_is_none_and_changes_nothing(arguments: tuple[str, ...], sentence: str) -> None:
+    held = factories.idp("acme")
+    assert sentence in refusal("mapping", "acme", *arguments)
+    held.refresh_from_db()
+    assert held.attribute_mapping == {}
+    assert kinds() == []
+
+
+@pytest.mark.parametrize("arguments", [("mapping", "acme"), ("mapping", "acme", "--show"), ("show", "acme")])
+def test_mapping_and_show_print_what_its_assertions_mean(arguments: tuple[str, ...]) -> None:
+    held = factories.idp(
+        "acme", attribute_mapping={"groups": ["groups", "memberOf"]}, level_ceiling=20,
+        level_spellings={"boss": "admin"},
+    )  # fmt: skip
+    factories.group_rule(held, "acme-*", factories.organization("Acme"), is_pattern=True)
+    said = idp(*arguments)
+    for line in (
+        "Attributes:       e-mail: the usual names",
+        "                  groups: groups, memberOf",
+        "                  roles: nothing",
+        "Ceiling:          admin",
+        "Its word:         boss = admin",
+        "When missing:     takes away what was given",
+        "Unknown values:   are noted",
+        "Group rule:       pattern acme-* → member of Acme",
+    ):
+        assert line in said
+    assert kinds() == []

@@ -255,7 +255,7 @@ def test_unknown_ids_roles_groups_and_permissions_are_reported_and_never_invente
     factories.property_("1")
     user = sign_in(idp, Properties=["1", "2"], Roles=["no such role"], Groups=["nobody's"], Permissions=["boss"])
     assert report()["unknown"] == ["permission “boss”", "role “no such role”", "property “2”", "group “nobody's”"]
-    assert held(user) == {"has Property 1 (1)"}
+    assert held(user) == {"has House 1 (1)"}
     assert not Role.objects.exists()
     assert not AccessGroup.objects.exists()
 
@@ -268,7 +268,7 @@ def test_unknown_values_refuse_where_that_is_set_and_nothing_is_left_behind(idp:
     assert (attempt.code, attempt.received) == ("unknown_rights", "property “2”")
     assert not User.objects.exists()
     assert not PropertyGrant.objects.exists()
-    assert held(sign_in(idp, Properties=["1"])) == {"has Property 1 (1)"}
+    assert held(sign_in(idp, Properties=["1"])) == {"has House 1 (1)"}
 
 
 def test_a_role_is_granted_by_its_name_or_by_a_group_of_its_group_name(idp: IdentityProvider) -> None:
@@ -357,7 +357,7 @@ def catalogue(idp: IdentityProvider) -> None:
     factories.group_rule(idp, "all", factories.organization("Acme"))
 
 
-ALL_HELD = {"has Property 1 (1)", "has editor", "member of Acme", "is analyst"}
+ALL_HELD = {"has House 1 (1)", "has editor", "member of Acme", "is analyst"}
 
 
 @pytest.mark.usefixtures("catalogue")
@@ -419,10 +419,10 @@ def test_what_was_given_by_hand_is_never_touched(idp: IdentityProvider) -> None:
     PropertyGrant.objects.create(user=user, property=factories.property_("2"), **by_hand)
     before = list(Membership.objects.filter(source=Source.MANUAL).values())
     sign_in(idp)
-    assert held(user) == {"admin of Acme", "has editor", "has Property 2 (2)"}
+    assert held(user) == {"admin of Acme", "has editor", "has House 2 (2)"}
     sign_in(idp, **EVERYTHING)
     sign_in(idp)
-    assert held(user) == {"admin of Acme", "has editor", "has Property 2 (2)"}
+    assert held(user) == {"admin of Acme", "has editor", "has House 2 (2)"}
     assert list(Membership.objects.filter(source=Source.MANUAL).values()) == before
 
 
@@ -545,7 +545,7 @@ def test_the_documented_response_makes_the_account_that_it_describes(
     assert (user.email, user.first_name, user.last_name) == (ANA, "Ana", "Lima")
     assert FederatedIdentity.objects.get().subject == ANA
     assert held(user) == {
-        "has Property 3868 (3868)", "has Property 25541 (25541)", "has Report editor", "is admin"
+        "has House 3868 (3868)", "has House 25541 (25541)", "has Report editor", "is admin"
     }  # fmt: skip
     assert (user.is_staff, user.is_superuser) == (False, False)
     assert notes() == []

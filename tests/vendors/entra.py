@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MICROSOFT = "http://schemas.microsoft.com"
 _TENANT = "72f988bf-0000-41af-91ab-2d7cd011db47"
 _OBJECT = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+GROUP = "8b1a9953-4611-4296-a827-abf8c47804d7"
 
 
 def _build(
@@ -41,7 +42,7 @@ def _build(
             f"{_MICROSOFT}/claims/groups.link", f"https://graph.windows.net/{_TENANT}/users/{_OBJECT}/getMemberObjects"
         )
         if overage
-        else attribute(f"{_MICROSOFT}/ws/2008/06/identity/claims/groups", _OBJECT, _TENANT)
+        else attribute(f"{_MICROSOFT}/ws/2008/06/identity/claims/groups", GROUP, _TENANT)
     )
     methods = (f"{_MICROSOFT}/ws/2008/06/identity/authenticationmethod/password", f"{_MICROSOFT}/claims/multipleauthn")
     return signed(

@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from demo.issuer import encode
+from orgs.models import AccessGroup
+from saml_sp.mapping import PRESETS, filled
 from saml_sp.models import FederatedIdentity, KeyState, SignInAttempt
 from saml_sp.protocol import names as n
 from saml_sp.protocol.errors import VerdictRefused
@@ -19,7 +21,7 @@ from tests.differential.ours import expectation, open_and_accept
 from tests.door import Browser
 from tests.encrypting import Ours
 from tests.idp import ANA, Kind, Party, key
-from tests.vendors import keycloak, shibboleth
+from tests.vendors import entra, keycloak, shibboleth
 from tests.vendors.scene import Scene
 from tests.vendors.shapes import SHAPES
 
@@ -51,6 +53,43 @@ def test_it_signs_in_from_every_vendor(build: Builder, kind: Kind) -> None:
             {(ANA, "", "")} if build is SHAPES["google", "no_attributes"][0] else {(ANA, "Ana", "Lima")}
         )
     assert User.objects.count() == 1
+
+
+# What each vendor's response says of rights, in words; a link in place of the groups says nothing.
+ASSERTED = {
+    "okta": {"access level analyst", "property 1001", "property 1002", "property 1003", "role Reader"},
+    "entra": {"access group Entra"},
+    "adfs": {"access group Researchers"},
+    "keycloak": {"role view-profile", "role manage-account"},
+}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "shape"), [pytest.param(*key, id="-".join(key)) for key in SHAPES if key[0] in PRESETS]
+)
+def test_a_vendors_preset_reads_what_the_vendor_sends(vendor: str, shape: str) -> None:
+    build, kind = SHAPES[vendor, shape]
+    names, _ = filled({}, PRESETS[vendor])
+    idp = factories.idp(
+        "customer", certificates=(kind,), attribute_mapping=names, level_spellings={"dxa_analyst": "analyst"}
+    )
+    for role in ("Reader", "view-profile", "manage-account"):
+        factories.role(role)
+    for external_id in ("1001", "1002", "1003"):
+        factories.property_(external_id)
+    for name, value in (("Entra", entra.GROUP), ("Researchers", "Researchers")):
+        factories.group_rule(idp, value, AccessGroup.objects.create(name=name))
+    browser = Browser()
+    browser.sign_in(idp, build(scene(idp, kind)))
+    assert browser.user is not None
+    says_nothing = (vendor, shape) == ("google", "no_attributes")
+    assert browser.user.email == ANA
+    assert (browser.user.first_name, browser.user.last_name) == (("", "") if says_nothing else ("Ana", "Lima"))
+    attempt = SignInAttempt.objects.get()
+    overage = (vendor, shape) == ("entra", "name_id_persistent")
+    asserted = set() if overage else ASSERTED.get(vendor, set())
+    assert set(attempt.detail.get("rights", {}).get("granted", [])) == asserted
+    assert any("Entra ID" in note for note in attempt.detail.get("notes", [])) is overage
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.actors import Actor
+from orgs.models import AccessLevel
 from saml_sp import configuration, domains
+from saml_sp.mapping import PRESETS, Target, filled, said, validate_mapping
 from saml_sp.models import IdentityProvider
 from saml_sp.protocol.errors import ConfigurationRefused
 from saml_sp.protocol.metadata import MAX_BYTES
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Command(BaseCommand):
-    help = "Import, list, show, enable and disable identity providers."
+    help = "Import, list, show, map, enable and disable identity providers."
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -44,6 +46,14 @@ class Command(BaseCommand):
         claims.add_argument("slug")
         claims.add_argument("domain", nargs="?", metavar="D")
         claims.add_argument("--reason", default="", metavar="TEXT", help="why you vouch for it")
+        mapped = actions.add_parser("mapping", help="say, or show, which attributes of its assertions mean what")
+        mapped.add_argument("slug")
+        mapped.add_argument("--preset", choices=tuple(PRESETS), help="fill in a vendor's names where there are none")
+        mapped.add_argument(
+            "--set", action="append", default=[], dest="wanted", metavar="TARGET=NAME,NAME",
+            help=f"the attributes of a target, none to clear it; may be repeated. Targets: {', '.join(Target)}",
+        )  # fmt: skip
+        mapped.add_argument("--show", action="store_true", help="only show it, as without any option")
         actions.add_parser("list", help="all of them, with state and certificate")
         for action, text in (
             ("show", "what to enter at it, and what is known of it"),
@@ -61,6 +71,8 @@ class Command(BaseCommand):
             self.import_metadata(now, actor, **options)
         elif action == "domain":
             self.domain(_held(options["slug"]), now, actor, **options)
+        elif action == "mapping":
+            self.mapping(_held(options["slug"]), now, actor, **options)
         elif action == "show":
             self.show(_held(options["slug"]), now)
         elif action == "enable":
@@ -142,6 +154,49 @@ class Command(BaseCommand):
         except ConfigurationRefused as error:
             raise CommandError(str(error)) from error
 
+    def mapping(  # noqa: PLR0913 - the options of the command line, by their names
+        self,
+        idp: IdentityProvider,
+        now: datetime,
+        actor: Actor,
+        *,
+        preset: str | None,
+        wanted: list[str],
+        show: bool,
+        **_: Any,
+    ) -> None:
+        """What is set comes first, then the vendor's names fill in what has none."""
+        if show and (preset or wanted):
+            raise CommandError("--show changes nothing: leave out either it, or --preset and --set.")
+        if preset or wanted:
+            idp = self._map(idp, now, actor, preset, wanted)
+        for name, value in _mapping_rows(idp):
+            self._row(name, value)
+
+    def _map(
+        self, idp: IdentityProvider, now: datetime, actor: Actor, preset: str | None, wanted: list[str]
+    ) -> IdentityProvider:
+        with configuration.on_record(idp, now=now, actor=actor) as held:
+            found = held.attribute_mapping | dict(map(_setting, wanted))
+            found = {target: names for target, names in found.items() if names}
+            missing: list[Target] = []
+            if preset:
+                found, missing = filled(found, PRESETS[preset])
+            try:
+                validate_mapping(found)
+            except ValidationError as error:
+                raise CommandError(f"{held.slug} was not changed. {' '.join(error.messages)}") from error
+            if found == held.attribute_mapping:
+                self.stdout.write(f"{held.slug} is up to date.")
+                return held
+            held.attribute_mapping = found
+            held.save()
+        self.stdout.write(f"{held.slug} was changed.")
+        if missing and preset:
+            listed = ", ".join(target.label for target in missing)
+            self.stdout.write(f"Filled in for {PRESETS[preset].vendor}: {listed}.")
+        return held
+
     def enable(self, idp: IdentityProvider, now: datetime, actor: Actor) -> None:
         try:
             configuration.enable(idp, now=now, actor=actor)
@@ -178,8 +233,33 @@ class Command(BaseCommand):
         for certificate in idp.certificates.all():
             rows.append(("Certificate", f"{certificate.validity(now)}  {certificate.subject or 'no subject'}"))
             rows.append(("", f"SHA-256 {certificate.sha256}"))
-        for name, value in rows:
-            self.stdout.write(f"{name + ':' if name else '':<18}{value}")
+        for name, value in [*rows, *_mapping_rows(idp)]:
+            self._row(name, value)
+
+    def _row(self, name: str, value: str) -> None:
+        self.stdout.write(f"{name + ':' if name else '':<18}{value}")
+
+
+def _mapping_rows(idp: IdentityProvider) -> list[tuple[str, str]]:
+    """What its assertions mean here: attributes, ceiling and words of the access level, group rules."""
+    lines = [f"{target.label}: {said(idp.attribute_mapping, target)}" for target in Target]
+    rows = [("" if number else "Attributes", line) for number, line in enumerate(lines)]
+    rows.append(("Ceiling", AccessLevel(idp.level_ceiling).label))
+    rows.extend(("Its word", f"{word} = {level}") for word, level in sorted(idp.level_spellings.items()))
+    rows.append(("When missing", "keeps what was given" if idp.keep_when_missing else "takes away what was given"))
+    rows.append(("Unknown values", "refuse the sign-in" if idp.refuse_unknown else "are noted"))
+    return rows + [("Group rule", rule) for rule in configuration.group_rules(idp)]
+
+
+def _setting(text: str) -> tuple[str, list[str]]:
+    """A target and its attributes, of what follows --set."""
+    target, sign, names = text.partition("=")
+    if not sign or target not in set(Target):
+        raise CommandError(
+            f"--set {text!r}: write TARGET=NAME,NAME with one of the targets {', '.join(Target)}, "
+            "for example groups=groups,memberOf."
+        )
+    return target, [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _held(slug: str) -> IdentityProvider:
