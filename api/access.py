@@ -39,7 +39,8 @@ class Caller:
     @property
     def actor(self) -> Actor:
         """The owner, as the audit log will name them."""
-        return Actor(label=str(self.user), id=str(self.user.pk), ip=self.origin.ip)
+        user = self.user
+        return Actor(label=str(user), id=str(user.pk), ip=self.origin.ip, is_superuser=user.is_superuser)
 
     def check(self, allowed: bool, what: str) -> None:  # noqa: FBT001 - `check(user.may(…), "do it")` reads well
         """Raises Refused unless the owner is allowed to: `what` goes on after “may not”."""
