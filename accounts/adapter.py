@@ -73,6 +73,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         """Write it down: the address as far as it is one, for people type passwords into the wrong field."""
+        if hasattr(request.allauth, "headless"):  # type: ignore[attr-defined]  # its middleware's
+            return  # the REST door, which writes down each of its refusals with a code
         address = credentials.get("email", "")
         record(
             Kind.LOCAL_SIGN_IN_REFUSED, now=timezone.now(), subject_type="user",

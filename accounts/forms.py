@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from allauth.account import forms as account
+from allauth.account.adapter import get_adapter
 from allauth.core import context
+from allauth.headless.mfa.inputs import AuthenticateInput
 from allauth.mfa.base import forms as codes
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as totp
@@ -14,7 +16,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from accounts import invitations, second_factor
+from accounts import invitations, policy, second_factor
 from accounts.models import validate_address
 from accounts.origins import Origin
 from audit.kinds import Kind
@@ -41,6 +43,25 @@ class InOurWords:
             field.widget.attrs.pop("placeholder", None)
             field.label = self.labels.get(name, field.label)
             field.help_text = self.helps.get(name, "")
+
+
+def whose(request: HttpRequest, address: str, password: str) -> User | None:
+    """Who may come in by this address and password, the second factor left aside; None for nobody.
+
+    A wrong password, an address without an account and one that is switched off look alike and take equally long, for
+    Django computes a hash for each. allauth counts what fails, per client and per account. Raises ValidationError once
+    that is too much, whatever the password.
+    """
+    adapter = get_adapter()
+    user: User | None = adapter.authenticate(request, email=address, password=password)
+    return user if user is None or _may_come_in(request, user) else None
+
+
+def _may_come_in(request: HttpRequest, user: User) -> bool:
+    if user.has_local_password and policy.may_sign_in_locally(user):
+        return True
+    get_adapter().authentication_failed(request, email=user.email)
+    return False
 
 
 NEW_PASSWORD = {"password1": "New password", "password2": "The same again"}
@@ -139,6 +160,10 @@ class Once(InOurWords):
 
 class CodeForm(Once, codes.AuthenticateForm):
     """The second step of a sign-in."""
+
+
+class CodeInput(Once, AuthenticateInput):
+    """The same, where a program signs in."""
 
 
 class ConfirmByCodeForm(Once, codes.ReauthenticateForm):

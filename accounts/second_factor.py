@@ -43,12 +43,18 @@ def remove_all(user: User) -> int:
 
 def is_owed(request: HttpRequest) -> bool:
     """Whether a member of staff has come in by password alone where that is not enough."""
-    return (
-        settings.PORTICO_STAFF_SECOND_FACTOR
-        and request.user.is_authenticated
-        and request.user.is_staff
-        and sessions.door(request) == Door.LOCAL
-        and not has_one(request.user)
+    return request.user.is_authenticated and sessions.door(request) == Door.LOCAL and owes_one(request.user)
+
+
+def owes_one(user: User) -> bool:
+    """Whether this person is staff who may administer nothing by a password alone, and has no more than that."""
+    return settings.PORTICO_STAFF_SECOND_FACTOR and user.is_staff and not has_one(user)
+
+
+def methods_of(user: User) -> list[str]:
+    """The kinds of second factors that this person has set up, recovery codes included, as allauth calls them."""
+    return list(
+        Authenticator.objects.filter(user_id=user.pk).order_by("type").values_list("type", flat=True).distinct()
     )
 
 

@@ -70,7 +70,6 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "csp",
     "import_export",
-    "ninja",  # its page of the API's description is ours, its static files are its own
     "audit",
     "accounts",
     "orgs",

@@ -7,12 +7,13 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("api/", include("api.urls")),
     path("saml/", include("saml_sp.urls")),
     path("", include("pages.urls")),
 ]
 
-handler400 = "pages.views.bad_request"
+handler400 = "config.faults.bad_request"
 handler403 = "pages.views.forbidden"
-handler404 = "pages.views.not_found"
+handler404 = "config.faults.not_found"
 handler429 = "pages.views.too_many"  # allauth's rate limits look for it here
-handler500 = "pages.views.server_error"
+handler500 = "config.faults.server_error"

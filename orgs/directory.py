@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PAGE_SIZE = 50
 # So many words of a search count; each costs a comparison for every row that is looked at.
 MOST_WORDS = 6
+# What a person is found by.
+PERSON = ("email_key", "first_name", "last_name", "display_name")
 
 _Item = TypeVar("_Item")
 _Row = TypeVar("_Row", bound=Model)
@@ -70,7 +72,7 @@ def people(organization: Organization, *, search: str = "", number: int = 1) -> 
     Every word of `search` (the first six) must be somewhere in the name or the address, in whatever case.
     """
     belong = Exists(Membership.objects.filter(user=OuterRef("pk"), organization=organization))
-    found = User.objects.filter(belong, *_words(search, "email_key", "first_name", "last_name", "display_name"))
+    found = User.objects.filter(belong, *matching(search, *PERSON))
     page = _page(found.order_by("email_key"), number)
     memberships = defaultdict(list)
     for membership in Membership.objects.filter(organization=organization, user__in=[user.pk for user in page.items]):
@@ -85,7 +87,7 @@ def organizations(user: User, *, search: str = "", number: int = 1) -> Page[List
 
     Every word of `search` (the first six) must be somewhere in the name or the external ID, in whatever case.
     """
-    found = Organization.objects.visible_to(user).filter(*_words(search, "name", "external_id"))
+    found = Organization.objects.visible_to(user).filter(*matching(search, "name", "external_id"))
     page = _page(found.order_by("name"), number)
     roles: dict[int, int] = {}
     own = Membership.objects.filter(user=user, organization__in=[row.pk for row in page.items])
@@ -98,7 +100,8 @@ def organizations(user: User, *, search: str = "", number: int = 1) -> Page[List
     return Page(tuple(listed), page.number, page.has_next)
 
 
-def _words(search: str, *fields: str) -> list[Q]:
+def matching(search: str, *fields: str) -> list[Q]:
+    """Conditions: every word of the search (the first six) is somewhere in one of the fields, in whatever case."""
     return [
         Q.create([(f"{name}__icontains", word) for name in fields], connector=Q.OR)
         for word in search.split()[:MOST_WORDS]

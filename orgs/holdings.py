@@ -69,9 +69,10 @@ class HeldOrganization(Holding):
 
 @dataclass(frozen=True, slots=True)
 class HeldBillingAccount(Holding):
-    """A billing account that somebody may bill to, and the name of the organisation that it belongs to."""
+    """A billing account that somebody may bill to, and the organisation that it belongs to, by name and external ID."""
 
     organization: str
+    organization_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,9 @@ def holdings(user: User) -> Holdings:
             for thing, grants in _things(Membership, "organization", user)
         ),
         billing_accounts=tuple(
-            HeldBillingAccount(thing.external_id, thing.name, whys_of(grants), thing.organization.name)
+            HeldBillingAccount(
+                thing.external_id, thing.name, whys_of(grants), thing.organization.name, thing.organization.external_id
+            )
             for thing, grants in _things(BillingPermission, "billing_account", user, "billing_account__organization")
         ),
         roles=tuple(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from allauth.account.adapter import get_adapter
 from allauth.account.utils import perform_login
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
 
-from accounts import policy
+from accounts.forms import whose
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -19,7 +18,7 @@ class SignInForm(AuthenticationForm):
     """E-mail and password of a local account.
 
     One sentence for every failure: a wrong password, an address without an account and one that is switched off look
-    alike, and take equally long, for Django computes a hash for each.
+    alike.
     """
 
     username = UsernameField(
@@ -42,11 +41,8 @@ class SignInForm(AuthenticationForm):
             self.add_error("password", "Enter your password.")
             self.fields["password"].widget.attrs["autofocus"] = True
         if address and password:
-            adapter = get_adapter()
-            user = adapter.authenticate(self.request, email=address, password=password)
-            if user is not None and not (user.has_local_password and policy.may_sign_in_locally(user)):
-                adapter.authentication_failed(self.request, email=address)
-                user = None
+            assert self.request is not None  # noqa: S101 - the form of a page
+            user = whose(self.request, address, password)
             if user is None:
                 raise self.get_invalid_login_error()
             self.user_cache = user

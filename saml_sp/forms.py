@@ -97,14 +97,14 @@ class IdentityProviderForm(MappingForm):
         """Only with something to sign with: otherwise everybody's next sign-in would be refused."""
         wanted = bool(self.cleaned_data["sign_requests"])
         if wanted and not self.initial.get("sign_requests") and keys.signer() is None:
-            raise ValidationError("There is no current key pair of ours to sign with. Make one first.", code="no_key")
+            raise ValidationError(keys.NOTHING_TO_SIGN_WITH, code="no_key")
         return wanted
 
     def clean_sign_metadata(self) -> bool:
         """Only with something to sign with: it would be published unsigned."""
         wanted = bool(self.cleaned_data["sign_metadata"])
         if wanted and not self.initial.get("sign_metadata") and keys.signer() is None:
-            raise ValidationError("There is no current key pair of ours to sign with. Make one first.", code="no_key")
+            raise ValidationError(keys.NOTHING_TO_SIGN_WITH, code="no_key")
         return wanted
 
     def clean(self) -> dict[str, Any]:

@@ -38,6 +38,7 @@ NO_ENCRYPTION_KEY = (
     "PORTICO_ENCRYPTION_KEYS is not set, so private keys cannot be kept here. Set it in the server's environment and "
     "start the server again; docs/operations.md says how to make one."
 )
+NOTHING_TO_SIGN_WITH = "There is no current key pair of ours to sign with. Make one first."
 CANNOT_OPEN = (
     "The private key cannot be opened with PORTICO_ENCRYPTION_KEYS. Put the encryption key back that it was kept "
     "under, behind the others; if that is lost, generate a new key pair, promote it and retire this one."

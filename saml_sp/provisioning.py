@@ -289,6 +289,24 @@ def way_in(email: str) -> WayIn | None:
     return WayIn(idp, by_domain=idp == owner)
 
 
+def registered_via_sso(email: str) -> bool:
+    """Whether whoever has this address signs in through an identity provider: a program is refused its password.
+
+    So it is for each address of a domain that is verified for one, whether there is such an account or not, and for
+    each account that one vouches for or is to: also while that one is disabled, which makes nobody a local account.
+    Never for a break-glass administrator. Three queries at most.
+    """
+    key = addresses.key(email)
+    user = User.objects.filter(email_key=key).first()
+    if user is not None and user.is_break_glass:
+        return False
+    if user is not None and (user.sso_label or user.identities.exists()):
+        return True
+    if EmailDomain.objects.owner_of(email) is not None:
+        return True
+    return user is None and FederatedIdentity.objects.filter(email_key=key).exists()
+
+
 def provision(planned: Plan, now: datetime) -> User:
     """Apply a plan in the caller's transaction: make or find the account, bring names and address up to date.
 

@@ -55,6 +55,20 @@ class Portico:
             )
             self.manage("shell", "--command", code)
 
+    def token(self, email: str = ADMIN) -> str:
+        """A new API token of this person's, with every scope that they may have."""
+        code = (
+            "from django.utils import timezone\n"
+            "from accounts.actors import Actor\n"
+            "from accounts.models import User\n"
+            "from tokens import issuing, scopes\n"
+            f"owner = User.objects.get(email={email!r})\n"
+            "made = issuing.create(owner, name='tests', scopes=scopes.within_reach(owner), expires_in_days=1,"
+            " now=timezone.now(), actor=Actor.command('tests'))\n"
+            "print(made[1].reveal())"
+        )
+        return self.manage("shell", "--no-imports", "--command", code).split()[-1]
+
     def draft(self, slug: str) -> None:
         """Make an identity provider that has nothing yet but its URLs here."""
         code = f"from saml_sp.models import IdentityProvider\nIdentityProvider.objects.draft({slug!r})"
