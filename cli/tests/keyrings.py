@@ -45,11 +45,11 @@ class Raising(KeyringBackend):
     def priority(cls) -> float:  # noqa: N805 - as above
         return 1
 
-    def get_password(self, service: str, username: str) -> str | None:
+    def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002 - keyring's signature
         raise ZeroDivisionError("the keyring's own fault")
 
-    def set_password(self, service: str, username: str, password: str) -> None:
+    def set_password(self, service: str, username: str, password: str) -> None:  # noqa: ARG002 - as above
         raise ZeroDivisionError(f"the keyring's own fault with {password}")
 
-    def delete_password(self, service: str, username: str) -> None:
+    def delete_password(self, service: str, username: str) -> None:  # noqa: ARG002 - as above
         raise ZeroDivisionError("the keyring's own fault")

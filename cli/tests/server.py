@@ -143,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
             extra = {"Content-Type": "application/problem+json", **fault.headers}
         self.send(status, b"" if told is None else json.dumps(told).encode(), extra)
 
-    do_GET = do_POST = do_PUT = do_DELETE = serve
+    do_GET = do_POST = do_PUT = do_DELETE = serve  # noqa: N815 - http.server's names
 
     def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -84,10 +84,10 @@ class Terminal:
             os.execve(command[0], command, env)  # noqa: S606 - no shell is wanted
         self.screen = ""
 
-    def wait_for(self, text: str) -> None:
-        """Read until `text` is on the screen."""
+    def wait_for(self, text: str, *, times: int = 1) -> None:
+        """Read until `text` is on the screen, so many times."""
         end = time.monotonic() + PATIENCE_S
-        while text not in self.screen:
+        while self.screen.count(text) < times:
             assert time.monotonic() < end, f"{text!r} is not on the screen: {self.screen!r}"
             if not self._read():
                 raise AssertionError(f"it ended without {text!r}: {self.screen!r}")
@@ -123,9 +123,7 @@ class Terminal:
     def _read(self) -> bool:
         ready, _, _ = select.select([self.handle], [], [], 1.0)
         if not ready:
-            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                return False
-            return True
+            return not os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         try:
             chunk = os.read(self.handle, 65536)
         except OSError:  # Linux says so when the other side is closed

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .server import Portico, minted, running
-from .terminal import Machine
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .terminal import Machine
 
 
 def test_a_token_from_standard_input_signs_in(machine: Machine, portico: Portico) -> None:

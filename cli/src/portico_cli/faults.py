@@ -43,14 +43,17 @@ CURES = {
     "precondition_failed": "Look at what it is now (portico saml diff FILE), then apply again.",
     "too_many": "Wait {retry_after} seconds, then try again.",
 }
+NO_FIT = "This client and the server may not fit together: see portico --version."
 CURES_BY_STATUS = {
-    400: "This client and the server may not fit together: see portico --version.",
+    400: NO_FIT,
     401: SIGN_IN,
     403: "Ask an administrator of the server for that right.",
     404: "Check the name or id; what you may not see is not found either.",
+    405: NO_FIT,
     409: "Look at how things are now, and try again.",
     412: "Look at how things are now, and try again.",
     413: "Send less at once.",
+    415: NO_FIT,
     422: "Correct that, and try again.",
     428: "Try again.",
     429: "Wait a minute, then try again.",
