@@ -72,7 +72,7 @@ class Machine:
 
     def sit_down(self, *args: str, **env: str) -> Terminal:
         """Run one command at a terminal."""
-        return Terminal([*COMMAND, *args], self.environment(TERM="xterm", COLUMNS="120", **env))
+        return Terminal([*COMMAND, *args], self.environment(**{"TERM": "xterm", "COLUMNS": "120", **env}))
 
 
 class Terminal:

@@ -152,6 +152,9 @@ class Screen:
             stream.flush()
         except BrokenPipeError as error:
             raise ReaderGone from error
+        except OSError:
+            drop(stream)
+            raise
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -171,7 +174,13 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 def drop_output() -> None:
     """Point standard output and standard error where a reader never goes, so that the last flush cannot fail."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            os.dup2(nowhere, stream.fileno())
+            drop(stream)
+
+
+def drop(stream: TextIO) -> None:
+    """Point one of them where a reader never goes."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
