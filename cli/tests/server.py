@@ -312,11 +312,18 @@ def running(context: ssl.SSLContext | None = None) -> Iterator[Portico]:
         server.server_close()
 
 
+@dataclass
+class Raw:
+    url: str
+    asked: threading.Event = field(default_factory=threading.Event)
+
+
 @contextlib.contextmanager
-def raw(answer: bytes, *, then_wait: bool = False) -> Iterator[str]:
-    """A server that sends exactly these bytes for whatever comes, and closes, or says nothing more; its URL."""
+def raw(answer: bytes, *, then_wait: bool = False) -> Iterator[Raw]:
+    """A server that sends exactly these bytes for whatever comes, and closes, or says nothing more."""
     over = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
+    told = Raw(f"http://127.0.0.1:{listener.getsockname()[1]}")
 
     def talk() -> None:
         with contextlib.suppress(OSError):
@@ -324,6 +331,7 @@ def raw(answer: bytes, *, then_wait: bool = False) -> Iterator[str]:
                 connection, _ = listener.accept()
                 with connection:
                     connection.recv(65536)
+                    told.asked.set()
                     connection.sendall(answer)
                     if then_wait:
                         over.wait(30)
@@ -331,7 +339,7 @@ def raw(answer: bytes, *, then_wait: bool = False) -> Iterator[str]:
     thread = threading.Thread(target=talk, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield told
     finally:
         over.set()
         listener.close()

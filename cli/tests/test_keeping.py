@@ -106,6 +106,18 @@ def test_a_keyring_that_fails_later_is_told(machine: Machine, portico: Portico, 
     assert "the keyring's own fault" not in done.err
 
 
+def test_a_fault_of_our_own_shows_neither_values_nor_a_traceback(
+    machine: Machine, portico: Portico, keyring: Path
+) -> None:
+    token, _ = sign_in(machine, portico)
+    for more in ([], ["--json"]):
+        done = machine.run("whoami", *more, PYTHON_KEYRING_BACKEND=f"{TESTS}.Odd")
+        assert done.code == 1
+        assert "AttributeError at tokens.py:" in done.err
+        assert token not in done.err
+    assert done.error["code"] == "defect"
+
+
 def test_moving_from_the_file_to_the_keyring_leaves_no_copy(machine: Machine, portico: Portico, keyring: Path) -> None:
     token, _ = sign_in(machine, portico, PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring")
     assert token in files_in(machine)

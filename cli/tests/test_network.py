@@ -239,8 +239,8 @@ def test_a_proxy_that_refuses_or_is_none_is_told(machine: Machine, secure: Porti
     ids=range(27),
 )
 def test_whatever_a_server_answers_is_two_lines_on_standard_error(machine: Machine, answer: bytes, code: int) -> None:
-    with raw(answer) as url:
-        done = machine.run("whoami", "--timeout", "20", "--host", url, PORTICO_TOKEN=minted("x"))
+    with raw(answer) as server:
+        done = machine.run("whoami", "--timeout", "20", "--host", server.url, PORTICO_TOKEN=minted("x"))
     assert done.code == code, done.err
     assert done.out == ""
     assert len(done.err.splitlines()) == 2
@@ -250,9 +250,9 @@ def test_whatever_a_server_answers_is_two_lines_on_standard_error(machine: Machi
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
 def test_a_server_that_keeps_silent_is_not_waited_for_longer_than_said(machine: Machine, answer: bytes) -> None:
-    with raw(answer, then_wait=True) as url:
+    with raw(answer, then_wait=True) as server:
         began = time.monotonic()
-        done = machine.run("whoami", "--host", url, "--timeout", "0.5", PORTICO_TOKEN=minted("x"))
+        done = machine.run("whoami", "--host", server.url, "--timeout", "0.5", PORTICO_TOKEN=minted("x"))
         assert time.monotonic() - began < 15
     assert done.code == 8
     assert "within 0.5 seconds" in done.err

@@ -40,6 +40,13 @@ def test_the_token_in_the_environment_is_kept_by_login(machine: Machine, portico
     assert machine.run("whoami").code == 0
 
 
+def test_another_token_than_the_environment_s_is_kept_with_a_warning(machine: Machine, portico: Portico) -> None:
+    other, token = portico.token(name="ci"), portico.token()
+    done = machine.run("login", "--host", portico.url, "--with-token", stdin=token, PORTICO_TOKEN=other)
+    assert "PORTICO_TOKEN is set, and wins" in done.err
+    assert machine.run("status", "--json").told["token"]["prefix"] == token[:12]
+
+
 def test_the_token_in_the_environment_wins_over_the_kept_one(machine: Machine, portico: Portico, token: str) -> None:
     portico.person("bob@acme.example", "Bob")
     bobs = portico.token("bob@acme.example", "ci")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -137,20 +136,20 @@ def test_ctrl_c_at_a_question_ends_quietly(machine: Machine, portico: Portico) -
 
 
 def test_ctrl_c_during_a_request_ends_quietly(machine: Machine, portico: Portico, token: str) -> None:
-    with raw(b"", then_wait=True) as url:
-        terminal = machine.sit_down("whoami", PORTICO_HOST=url, PORTICO_TOKEN=token)
-        time.sleep(1.5)
+    with raw(b"", then_wait=True) as server:
+        terminal = machine.sit_down("whoami", PORTICO_HOST=server.url, PORTICO_TOKEN=token)
+        assert server.asked.wait(30)
         terminal.interrupt()
         assert terminal.end() == 130
 
 
 def test_ctrl_c_at_the_very_beginning_ends_quietly(machine: Machine) -> None:
-    for pause in (0.02, 0.05, 0.1, 0.15):
-        terminal = machine.sit_down("login", "--host", "http://127.0.0.1:1")
-        time.sleep(pause)
+    # Python tells what it imports; before it has begun to run us, the signal is its own affair.
+    for imported in ("portico_cli.errors", "httpx._models", "rich.console", "portico_cli.commands.saml"):
+        terminal = machine.sit_down("login", "--host", "http://127.0.0.1:1", PYTHONPROFILEIMPORTTIME="1")
+        terminal.wait_for(imported)
         terminal.interrupt()
-        # Before Python has begun to run us, the signal is the interpreter's own affair.
-        terminal.end()
+        assert terminal.end() == 130
 
 
 def test_the_end_of_input_is_an_answer_too(machine: Machine, portico: Portico) -> None:

@@ -39,7 +39,7 @@ CURES = {
     SSO_REQUIRED: GO_AND_MAKE_ONE,
     "passkey_only": GO_AND_MAKE_ONE,
     "password_sign_in_off": GO_AND_MAKE_ONE,
-    "scope_missing": "Make a token that has the scope {scope}: {tokens} - or: portico login --scope {scope}",
+    "scope_missing": "Make a token that has the scope {scope} too ({tokens}), then: portico login --with-token",
     "precondition_failed": "Look at what it is now (portico saml diff FILE), then apply again.",
     "too_many": "Wait {retry_after} seconds, then try again.",
 }

@@ -124,9 +124,12 @@ def rotate(
     facts = Facts.of(api_token, token.prefix)
     places = [str(output)] if output else []
     if kept_here:
-        place = call.keeper(profile).keep(token)
-        profile = replace(profile, kept=place, facts=facts)
-        profiles.save(call.folder, profile)
+        try:
+            place = call.keeper(profile).keep(token)
+            profiles.save(call.folder, replace(profile, kept=place, facts=facts))
+        except Refusal as refusal:
+            refusal.message += " The old token has stopped, and the new one may be lost."
+            raise
         places.append(shown_place(call, profile, place))
     if call.screen.as_json:
         call.screen.data({"api_token": api_token, "kept": places})

@@ -118,6 +118,10 @@ def free_name(call: Call, host: Host) -> str:
 
 def given_token(call: Call, token: str | None, *, with_token: bool, by_password: bool) -> Token | None:
     """The token that was handed over; None if a password is to be asked for. Raises Refusal if it is none."""
+    if token is None and not with_token and not by_password:
+        return call.environment_token
+    if environment("PORTICO_TOKEN"):
+        call.screen.warn("PORTICO_TOKEN is set, and wins over the token that is kept, until you unset it.")
     if token is not None:
         call.screen.warn(
             "A token in the arguments can be seen in the list of processes and in your shell's history; --with-token "
@@ -126,13 +130,7 @@ def given_token(call: Call, token: str | None, *, with_token: bool, by_password:
     elif with_token:
         asks = asking.is_interactive()
         token = asking.ask_secret("Token: ") if asks else asking.piped(MAX_PASTED).decode("utf-8", "replace")
-    elif not by_password:
-        return call.environment_token
-    else:
-        return None
-    if environment("PORTICO_TOKEN"):
-        call.screen.warn("PORTICO_TOKEN is set, and wins over the token that is kept, until you unset it.")
-    return Token.parse(token)
+    return None if token is None else Token.parse(token)
 
 
 def sign_in_with_token(call: Call, profile: Profile, token: Token) -> None:
