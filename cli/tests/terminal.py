@@ -49,6 +49,14 @@ class Machine:
     def folder(self) -> Path:
         return self.home / "config"
 
+    @property
+    def profile_file(self) -> Path:
+        return self.folder / "profiles" / "default.json"
+
+    @property
+    def token_file(self) -> Path:
+        return self.folder / "tokens" / "default.json"
+
     def environment(self, **more: str) -> dict[str, str]:
         return {
             **{name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ},

@@ -59,7 +59,7 @@ def test_tokens_revoke_of_the_one_in_use_signs_out(machine: Machine, portico: Po
     assert done.code == 0
     assert "signed out" in done.err
     assert machine.run("whoami").code == 4
-    assert not (machine.folder / "tokens" / "default.json").exists()
+    assert not machine.token_file.exists()
 
 
 def test_tokens_revoke_of_the_environment_s_leaves_the_kept_one(machine: Machine, portico: Portico, token: str) -> None:
@@ -122,7 +122,6 @@ def test_tokens_rotate_that_fails_leaves_no_file(
 
 
 def test_tokens_rotate_wants_a_place_before_it_rotates(machine: Machine, portico: Portico, token: str) -> None:
-    machine.run("status")
     (machine.folder / "tokens" / ".try-default").mkdir()
     assert machine.run("tokens", "rotate").code == 14
     assert portico.seen == []

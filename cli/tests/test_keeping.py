@@ -84,7 +84,7 @@ def test_without_a_keyring_a_file_keeps_it_and_that_is_said(
 ) -> None:
     machine.env["PYTHON_KEYRING_BACKEND"] = backend
     token, told = sign_in(machine, portico)
-    path = machine.folder / "tokens" / "default.json"
+    path = machine.token_file
     assert str(path) in told
     assert "No keyring can be used here" in told
     assert token not in told
@@ -127,7 +127,7 @@ def test_moving_from_the_file_to_the_keyring_leaves_no_copy(machine: Machine, po
 
 
 def test_a_file_that_others_may_read_is_closed_to_them(machine: Machine, token: str) -> None:
-    path = machine.folder / "tokens" / "default.json"
+    path = machine.token_file
     path.chmod(0o644)
     path.parent.chmod(0o755)
     done = machine.run("whoami")
@@ -166,14 +166,14 @@ def test_somebody_else_s_folder_is_not_trusted(machine: Machine, portico: Portic
 
 
 def test_a_link_in_place_of_the_file_is_not_followed(machine: Machine, token: str, tmp_path: Path) -> None:
-    path = machine.folder / "tokens" / "default.json"
+    path = machine.token_file
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     assert machine.run("whoami").code == 14
 
 
 def test_a_pipe_in_place_of_the_file_does_not_hang(machine: Machine, token: str) -> None:
-    path = machine.folder / "tokens" / "default.json"
+    path = machine.token_file
     path.unlink()
     os.mkfifo(path)
     done = machine.run("whoami")
@@ -183,14 +183,14 @@ def test_a_pipe_in_place_of_the_file_does_not_hang(machine: Machine, token: str)
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"host": "x"}', "[" * 50_000, "\xff"])
 def test_a_damaged_file_is_told(machine: Machine, token: str, text: str) -> None:
-    (machine.folder / "tokens" / "default.json").write_bytes(text.encode("latin-1"))
+    machine.token_file.write_bytes(text.encode("latin-1"))
     done = machine.run("whoami")
     assert done.code == 14
     assert len(done.err.splitlines()) == 2
 
 
 def test_a_file_with_another_host_s_token_is_not_used(machine: Machine, token: str) -> None:
-    path = machine.folder / "tokens" / "default.json"
+    path = machine.token_file
     path.write_text(json.dumps({"host": "https://elsewhere.example", "token": token}))
     assert machine.run("whoami").code == 4
 

@@ -89,7 +89,7 @@ def test_a_server_that_repeats_the_token_does_not_get_it_printed(
 def test_nothing_but_the_keeping_file_has_the_token(machine: Machine, token: str) -> None:
     machine.run("whoami")
     having = [path for path in machine.home.rglob("*") if path.is_file() and token in path.read_text(errors="replace")]
-    assert having == [machine.folder / "tokens" / "default.json"]
+    assert having == [machine.token_file]
 
 
 def test_a_token_cannot_print_itself() -> None:

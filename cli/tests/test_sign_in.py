@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import signed_in
 from .server import Portico, minted, running
 
 if TYPE_CHECKING:
@@ -23,6 +25,13 @@ def test_a_token_from_standard_input_signs_in(machine: Machine, portico: Portico
     assert token not in done.out + done.err
     assert machine.run("whoami").code == 0
     assert portico.seen[-1].headers["authorization"] == f"Bearer {token}"
+
+
+def test_what_login_writes_is_what_other_versions_will_find(machine: Machine, portico: Portico) -> None:
+    token = portico.token()
+    machine.run("login", "--host", portico.url, "--with-token", stdin=token)
+    assert json.loads(machine.profile_file.read_text()) == signed_in(portico, token)
+    assert json.loads(machine.token_file.read_text()) == {"host": portico.url, "token": token}
 
 
 def test_a_token_as_an_option_signs_in_with_a_warning(machine: Machine, portico: Portico) -> None:
@@ -151,7 +160,7 @@ def test_nobody_is_signed_in_at_first(machine: Machine, portico: Portico) -> Non
 def test_status_says_host_place_end_and_beginning(machine: Machine, portico: Portico, token: str) -> None:
     done = machine.run("status")
     assert done.code == 0
-    tokens_file = machine.folder / "tokens" / "default.json"
+    tokens_file = machine.token_file
     for expected in (portico.url, "default", "2099-01-01", token[:12], str(tokens_file), "Ann"):
         assert expected in done.out
     assert portico.seen == []
@@ -185,7 +194,7 @@ def test_logout_forgets_the_token_and_leaves_it_alive(machine: Machine, portico:
     assert done.code == 0
     assert "still work" in done.out
     assert portico.seen == []
-    assert not (machine.folder / "tokens" / "default.json").exists()
+    assert not machine.token_file.exists()
     assert machine.run("whoami").code == 4
     assert machine.run("logout").code == 4
 
@@ -199,7 +208,7 @@ def test_logout_revokes_when_asked(machine: Machine, portico: Portico, token: st
 def test_logout_revokes_what_has_ended_already(machine: Machine, portico: Portico, token: str) -> None:
     portico.tokens[token]["revoked_at"] = "2026-01-02T00:00:00Z"
     assert machine.run("logout", "--revoke").code == 0
-    assert not (machine.folder / "tokens" / "default.json").exists()
+    assert not machine.token_file.exists()
 
 
 def test_logout_that_cannot_revoke_forgets_nothing(machine: Machine, portico: Portico, token: str) -> None:
@@ -292,7 +301,7 @@ def test_a_profile_s_name_cannot_leave_its_folder(machine: Machine, portico: Por
     "text", ["{", "[]", '{"host": 5}', '{"host": "http://evil.example"}', "\xff", '"x"', "[" * 50_000]
 )
 def test_a_damaged_profile_is_told(machine: Machine, token: str, text: str) -> None:
-    (machine.folder / "profiles" / "default.json").write_bytes(text.encode("latin-1"))
+    machine.profile_file.write_bytes(text.encode("latin-1"))
     done = machine.run("whoami")
     assert done.code == 14
     assert len(done.err.splitlines()) == 2
