@@ -72,7 +72,13 @@ class Machine:
         """Run one command with pipes. Whatever it does, it prints no traceback."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
-            [*COMMAND, *args], input=given, capture_output=True, env=self.environment(**env), timeout=60, check=False
+            [*COMMAND, *args],
+            input=given,
+            capture_output=True,
+            cwd=self.home,  # what is in the folder of whoever runs the tests is not for the client
+            env=self.environment(**env),
+            timeout=60,
+            check=False,
         )
         result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert "Traceback" not in result.out + result.err, result.err

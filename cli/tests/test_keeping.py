@@ -14,14 +14,14 @@ from .terminal import SOURCES, Machine
 if TYPE_CHECKING:
     from .server import Portico
 
-TESTS = "tests.keyrings"
+TESTS = "trial_keyrings"
 
 
 @pytest.fixture
 def keyring(machine: Machine, tmp_path: Path) -> Path:
     """The machine has a keyring, which is this file."""
     machine.env |= {
-        "PYTHONPATH": f"{SOURCES}{os.pathsep}{SOURCES.parent}",
+        "PYTHONPATH": f"{SOURCES}{os.pathsep}{Path(__file__).parent}",
         "PYTHON_KEYRING_BACKEND": f"{TESTS}.Working",
         "KEYRING_FILE": str(tmp_path / "keyring.json"),
     }
