@@ -18,6 +18,7 @@ run: .venv/.stamp-run ## Portico and a demo identity provider; Ctrl-C stops both
 	@exec $(BIN)/python -m demo
 
 test: .venv/.stamp-dev ## the tests that need only Python packages
+	@$(BIN)/pytest -n auto -q cli/tests # with cli/pyproject.toml: the client knows neither Django nor our database
 	@$(BIN)/pytest -n auto -q tests $(SYSTEM_TESTS:%=--ignore=%)
 
 test-system: .venv/.stamp-system .venv/.stamp-npm ## the tests that need Chromium, nginx and other programs (.ci/run installs them)

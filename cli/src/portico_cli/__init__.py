@@ -1,0 +1,3 @@
+"""The command-line client of Portico."""
+
+__version__ = "0.1.0"
