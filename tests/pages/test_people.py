@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -243,10 +242,8 @@ def test_a_hundred_thousand_members_are_a_page_like_any_other(
     # The session, the person; their level and roles (with Django's two of its own), whether they belong to it, their
     # role in it; the people, their memberships; the logo.
     for query, queries in (("", 11), ("?q=person%2077", 11), ("?page=2000", 11), ("?q=nobody-has-this-name", 10)):
-        begun = time.monotonic()
         with django_assert_num_queries(queries):
-            assert keeper.get(PEOPLE + query).status_code == 200
-        assert time.monotonic() - begun < 3, query
+            assert keeper.get(PEOPLE + query).status_code == 200, query
 
 
 # --- Organisations ---
