@@ -150,7 +150,7 @@ class Once(InOurWords):
             code: str = super().clean_code()  # type: ignore[misc]  # the form that this is mixed into has it
             used = getattr(self, "authenticator", None)
             recovery = used is not None and used.type == Authenticator.Type.RECOVERY_CODES
-            if not recovery and not second_factor.use_up(self.user, "".join(code.split())):
+            if not recovery and not second_factor.use_up(self.user, code):
                 raise second_factor.SecondFactorAdapter().validation_error("incorrect_code")
         except ValidationError:
             _write_down(self.user)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.actors import Actor
 from accounts.deactivation import deactivate
-from accounts.models import LocalSignIn, Session, SignInPolicy, User
+from accounts.models import CacheEntry, LocalSignIn, Session, SignInPolicy, User
 from audit.kinds import Kind
 from audit.models import Event
 from saml_sp.models import EmailDomain, IdentityProvider
@@ -284,6 +284,16 @@ def test_a_second_factor_is_asked_for_and_works_once(lou: User, app: str) -> Non
 def test_a_code_used_at_the_page_is_used_here(lou: User, app: str) -> None:
     # Setting the app up took the code of the step before.
     assert log_in(lou.email, code=code(app, -1)).code == "second_factor_wrong"
+
+
+@pytest.mark.parametrize("written", ["{}-{}", "{}.{}", "{} {}", "#{}{}"])
+def test_a_used_code_stays_used_however_it_is_written(lou: User, app: str, written: str) -> None:
+    now = code(app)
+    assert log_in(lou.email, code=now).status == 201
+    # allauth's own memory of it, which lasts for one step of the three in which the code is valid.
+    assert CacheEntry.objects.filter(cache_key__contains="allauth.mfa.totp.used").delete()[0]
+    again = log_in(lou.email, code=written.format(now[:3], now[3:]))
+    assert again.code == "second_factor_wrong"
 
 
 def test_a_recovery_code_works_once(lou: User) -> None:
