@@ -60,7 +60,10 @@ def whose(request: HttpRequest, address: str, password: str) -> User | None:
 def _may_come_in(request: HttpRequest, user: User) -> bool:
     if user.has_local_password and policy.may_sign_in_locally(user):
         return True
-    get_adapter().authentication_failed(request, email=user.email)
+    adapter = get_adapter()
+    # Counted as a wrong password is: else trying on, and never being slowed down, would tell that it is right.
+    adapter.pre_authenticate(request, email=user.email)
+    adapter.authentication_failed(request, email=user.email)
     return False
 
 

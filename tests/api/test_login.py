@@ -259,6 +259,13 @@ def test_passwords_that_are_switched_off_are_so_for_all_but_break_glass_administ
     assert log_in(grace.email).status == 201
 
 
+def test_a_right_password_that_opens_nothing_is_not_told_from_a_wrong_one_by_trying_on(lou: User) -> None:
+    SignInPolicy.objects.create(local_sign_in=LocalSignIn.BREAK_GLASS)
+    right = [log_in(lou.email).status for _ in range(7)]
+    CacheEntry.objects.all().delete()
+    assert right == [log_in(lou.email, "wrong").status for _ in range(7)]
+
+
 # --- Second factors -------------------------------------------------------------------------------------------------
 
 
