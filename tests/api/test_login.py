@@ -327,6 +327,17 @@ def test_a_wish_that_cannot_be_granted_uses_no_code_up(lou: User, app: str) -> N
     assert log_in(lou.email, code=now).status == 201
 
 
+@override_settings(PORTICO_TOKENS_PER_USER=1)
+def test_one_token_too_many_uses_no_recovery_code_up(lou: User) -> None:
+    browser = sign_in_by_password(lou)
+    set_up_app(browser)
+    one, two = recovery_codes(browser)[:2]
+    first = log_in(lou.email, code=one)
+    assert log_in(lou.email, code=two).code == "conflict"
+    assert Program(first.body["token"]).delete("/tokens/current").status == 204
+    assert log_in(lou.email, code=two).status == 201
+
+
 def test_somebody_with_passkeys_only_goes_to_the_browser(lou: User) -> None:
     Authenticator.objects.create(user=lou, type=Authenticator.Type.WEBAUTHN, data={"name": "Phone"})
     answer = log_in(lou.email)
