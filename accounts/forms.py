@@ -60,7 +60,10 @@ def whose(request: HttpRequest, address: str, password: str) -> User | None:
 def _may_come_in(request: HttpRequest, user: User) -> bool:
     if user.has_local_password and policy.may_sign_in_locally(user):
         return True
-    get_adapter().authentication_failed(request, email=user.email)
+    adapter = get_adapter()
+    # Counted as a wrong password is: else trying on, and never being slowed down, would tell that it is right.
+    adapter.pre_authenticate(request, email=user.email)
+    adapter.authentication_failed(request, email=user.email)
     return False
 
 
@@ -150,7 +153,7 @@ class Once(InOurWords):
             code: str = super().clean_code()  # type: ignore[misc]  # the form that this is mixed into has it
             used = getattr(self, "authenticator", None)
             recovery = used is not None and used.type == Authenticator.Type.RECOVERY_CODES
-            if not recovery and not second_factor.use_up(self.user, "".join(code.split())):
+            if not recovery and not second_factor.use_up(self.user, code):
                 raise second_factor.SecondFactorAdapter().validation_error("incorrect_code")
         except ValidationError:
             _write_down(self.user)

@@ -34,6 +34,10 @@ class Origin:
 
 def _address(text: str) -> str | None:
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
+    if isinstance(address, ipaddress.IPv6Address):
+        # A socket for both kinds writes IPv4 so (RFC 4291 2.5.5.2); a zone (RFC 4007 11) is our own interface's name.
+        return str(address.ipv4_mapped or ipaddress.IPv6Address(int(address)))
+    return str(address)

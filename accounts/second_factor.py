@@ -61,9 +61,11 @@ def methods_of(user: User) -> list[str]:
 def use_up(user: User, code: str) -> bool:
     """Whether this code of an authenticator app was not used before, on any node; from now on it was.
 
-    allauth remembers a code for one step of 30 s, which with a tolerance is less than it is valid for.
+    allauth remembers a code for one step of 30 s, which with a tolerance is less than it is valid for. It takes a code
+    with any blanks and punctuation in it, so those make no other code here either.
     """
-    digest = hashlib.sha256(f"{user.pk}:{code}".encode()).hexdigest()
+    digits = "".join(filter(str.isalnum, code))
+    digest = hashlib.sha256(f"{user.pk}:{digits}".encode()).hexdigest()
     return cache.add(f"portico:totp:{digest}", 1, timeout=_CODE_LIFE_S)
 
 

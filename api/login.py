@@ -113,6 +113,7 @@ def check_wishes(user: User, given: Login, now: datetime) -> None:
     issuing.checked_name(given.name)
     scopes = issuing.checked_scopes(user, given.scopes)
     issuing.checked_end(given.expires_in_days, now)
+    issuing.check_limit(user, now)
     if second_factor.owes_one(user) and any(scope.startswith("admin:") for scope in scopes):
         raise Refused(
             Code.NOT_ALLOWED, "Staff administer nothing by a password alone. Set up a second factor in your profile."

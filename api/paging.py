@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
 
 _Row = TypeVar("_Row", bound="Model")
-MAX_CURSOR = 1000
+MAX_CURSOR = 3500  # a name of 200 characters, each of which takes 12 in JSON's escapes and 16 in base 64
 
 
 class Paging(BaseModel):

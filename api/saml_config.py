@@ -246,7 +246,7 @@ def _apply(idp: IdentityProvider, wanted: ConfigIn, caller: Caller, outcome: Out
         idp.save()
     if configuration.fingerprints(idp) != sorted(brought):
         idp.set_certificates(brought.values())
-    if _replace_rules(idp, rules):
+    if _replace_rules(idp, rules, caller):
         idp.save(update_fields=["revision"])
     configuration.record_difference(idp, before, now=now, actor=actor)
     if wanted.domains is not None:
@@ -378,11 +378,15 @@ def _key(row: GroupRule) -> tuple[Any, ...]:
     return (row.value, row.is_pattern, row.access_group_id, row.organization_id)
 
 
-def _replace_rules(idp: IdentityProvider, wanted: list[GroupRule]) -> bool:
-    """Hold exactly these; False if they are held already."""
+def _replace_rules(idp: IdentityProvider, wanted: list[GroupRule], caller: Caller) -> bool:
+    """Hold exactly these; False if they are held already. Raises Refused for what the caller may not do."""
     held = {(*_key(row), row.role): row.pk for row in GroupRule.objects.filter(idp=idp)}
     new = {(*_key(row), row.role): row for row in wanted}
     gone = [pk for key, pk in held.items() if key not in new]
+    if gone:
+        caller.check(caller.user.has_perm("saml_sp.delete_grouprule"), "remove group rules")
+    if new.keys() - held.keys():
+        caller.check(caller.user.has_perm("saml_sp.add_grouprule"), "make group rules")
     GroupRule.objects.filter(pk__in=gone).delete()
     # One by one would cost a statement each; `clean` has been called for all of them.
     made = GroupRule.objects.bulk_create([row for key, row in new.items() if key not in held])

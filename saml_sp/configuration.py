@@ -143,7 +143,7 @@ def record_difference(idp: IdentityProvider, before: dict[str, Any], *, now: dat
     if before and "level_ceiling" in changed:
         grants.cap(idp.pk, AccessLevel(idp.level_ceiling))
     if before and "no_sign_in_days" in changed:
-        suspension.renew_limits(idp)
+        suspension.settle_people(idp)
     if changed:
         _record(Kind.IDP_CHANGED if before else Kind.IDP_CREATED, idp, now=now, actor=actor, data={"changed": changed})
 
@@ -170,7 +170,7 @@ def enable(idp: IdentityProvider, *, now: datetime, actor: Actor) -> bool:
         if held.enabled:
             return False
         idp.save(update_fields=["enabled"])
-        suspension.resume(idp)
+        suspension.settle_people(idp)
         _record(Kind.IDP_ENABLED, idp, now=now, actor=actor)
     return True
 
@@ -191,7 +191,7 @@ def disable(idp: IdentityProvider, *, now: datetime, actor: Actor) -> int:
         idp.enabled = False
         if held.enabled:
             idp.save(update_fields=["enabled"])
-        suspension.suspend(idp)
+        suspension.settle_people(idp)
         ended = end_sessions(SamlSession.objects.filter(idp=idp))
         if held.enabled:
             _record(Kind.IDP_DISABLED, idp, now=now, actor=actor, data={"sessions_ended": ended})
@@ -211,6 +211,7 @@ def invite(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> None:
     """Save a pending identity: an administrator vouches for who will come."""
     with transaction.atomic():
         identity.save()
+        suspension.settle(identity.user)
         record_identity(Kind.IDENTITY_PENDING, identity, now=now, actor=actor)
 
 

@@ -15,7 +15,7 @@ from accounts import addresses, second_factor, sessions
 from accounts.models import User
 from audit.kinds import Kind
 from audit.log import record
-from saml_sp import configuration
+from saml_sp import configuration, suspension
 from saml_sp.models import FederatedIdentity, IdentityProvider, SamlSession
 from saml_sp.protocol.errors import ConfigurationRefused
 
@@ -144,7 +144,9 @@ def identities_of(user: User) -> list[str]:
 
 def take_over(gone: User, keep: User) -> int:
     """Move identities to the account that stays; returns how many."""
-    return FederatedIdentity.objects.filter(user=gone).update(user=keep)
+    moved = FederatedIdentity.objects.filter(user=gone).update(user=keep)
+    suspension.settle(keep)
+    return moved
 
 
 def _locked(user: User) -> User:

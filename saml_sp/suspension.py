@@ -1,7 +1,8 @@
 """What the rooms below read of a person's identity provider: whether it can vouch at present, and until when it did.
 
 `User.sso_suspended` and `User.sso_valid_until` stop API tokens; sign-ins write them, and so does what an administrator
-changes here. Always in the caller's transaction, which holds the identity provider's row: that one first, then people.
+changes here. Of several identity providers the one of the last sign-in counts, among those that are enabled. Always in
+the caller's transaction, which holds the identity provider's row: that one first, then people.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Case, DurationField, Exists, ExpressionWrapper, F, OuterRef, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
@@ -21,37 +22,31 @@ if TYPE_CHECKING:
     from saml_sp.models import IdentityProvider
 
 
-def suspend(idp: IdentityProvider) -> int:
-    """The identity provider is disabled: whoever has no other that can vouch is suspended; returns how many."""
-    return _people(idp).filter(~Exists(_vouching())).update(sso_suspended=True)
-
-
-def resume(idp: IdentityProvider) -> int:
-    """The identity provider is enabled again, and with it its people; returns how many."""
-    return _people(idp).filter(sso_suspended=True).update(sso_suspended=False)
+def settle_people(idp: IdentityProvider) -> None:
+    """The identity provider was enabled or disabled, or its limit changed: look anew at its people."""
+    _settle(_people(idp))
 
 
 def settle(user: User) -> None:
-    """An identity of this person is gone: is there another one that can vouch? A local account needs none."""
-    rows = User.objects.filter(pk=user.pk).exclude(sso_label="")
-    rows.update(sso_suspended=~Exists(_vouching()))
+    """An identity of this person came or went: who can vouch now? A local account needs nobody."""
+    _settle(User.objects.filter(pk=user.pk).exclude(sso_label=""))
 
 
-def renew_limits(idp: IdentityProvider) -> int:
-    """How long tokens work without a sign-in has changed: counted anew from each person's last one.
+def _settle(people: QuerySet[User]) -> None:
+    """Who can vouch, and for how long since the last sign-in; suspended are those for whom nobody can.
 
-    Somebody who has never come counts from when the identity was made. Returns how many people.
+    Whoever has never come counts from when the identity was made.
     """
-    if idp.no_sign_in_days is None:
-        return _people(idp).filter(sso_valid_until__isnull=False).update(sso_valid_until=None)
-    seen = Coalesce("last_sign_in", "created_at")
-    theirs = FederatedIdentity.objects.filter(user=OuterRef("pk"), idp=idp)
-    last = theirs.order_by(seen.desc()).values_list(seen + timedelta(days=idp.no_sign_in_days))
-    return _people(idp).update(sso_valid_until=Subquery(last[:1]))
-
-
-def _vouching() -> QuerySet[FederatedIdentity]:
-    return FederatedIdentity.objects.filter(user=OuterRef("pk"), idp__enabled=True)
+    vouching = FederatedIdentity.objects.filter(user=OuterRef("pk"), idp__enabled=True)
+    latest = vouching.order_by(F("last_sign_in").desc(nulls_last=True), "-created_at", "-pk")
+    limit = ExpressionWrapper(F("idp__no_sign_in_days") * timedelta(days=1), DurationField())
+    ends = latest.values_list(Coalesce("last_sign_in", "created_at") + limit)
+    label = Coalesce(Subquery(latest.values("idp__description")[:1]), F("sso_label"))
+    people.update(
+        sso_suspended=~Exists(vouching),
+        sso_valid_until=Subquery(ends[:1]),
+        sso_label=Case(When(sso_label="", then=Value("")), default=label),
+    )
 
 
 def _people(idp: IdentityProvider) -> QuerySet[User]:

@@ -43,9 +43,12 @@ _DEMANDS = {
 
 
 def may_have(user: User, scope: Scope) -> bool:
-    """Whether a token of this user may have the scope, and one that has it may use it: now, not when it was made."""
+    """Whether a token of this user may have the scope, and one that has it may use it: now, not when it was made.
+
+    What is administered in the administration is so by tokens of those alone to whom it opens, and of service accounts.
+    """
     demanded = _DEMANDS.get(scope)
-    return demanded is None or user.has_perm(demanded)
+    return demanded is None or ((user.is_staff or user.is_service_account) and user.has_perm(demanded))
 
 
 def within_reach(user: User) -> list[Scope]:

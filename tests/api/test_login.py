@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.actors import Actor
 from accounts.deactivation import deactivate
-from accounts.models import LocalSignIn, Session, SignInPolicy, User
+from accounts.models import CacheEntry, LocalSignIn, Session, SignInPolicy, User
 from audit.kinds import Kind
 from audit.models import Event
 from saml_sp.models import EmailDomain, IdentityProvider
@@ -259,6 +259,13 @@ def test_passwords_that_are_switched_off_are_so_for_all_but_break_glass_administ
     assert log_in(grace.email).status == 201
 
 
+def test_a_right_password_that_opens_nothing_is_not_told_from_a_wrong_one_by_trying_on(lou: User) -> None:
+    SignInPolicy.objects.create(local_sign_in=LocalSignIn.BREAK_GLASS)
+    right = [log_in(lou.email).status for _ in range(7)]
+    CacheEntry.objects.all().delete()
+    assert right == [log_in(lou.email, "wrong").status for _ in range(7)]
+
+
 # --- Second factors -------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +293,16 @@ def test_a_code_used_at_the_page_is_used_here(lou: User, app: str) -> None:
     assert log_in(lou.email, code=code(app, -1)).code == "second_factor_wrong"
 
 
+@pytest.mark.parametrize("written", ["{}-{}", "{}.{}", "{} {}", "#{}{}"])
+def test_a_used_code_stays_used_however_it_is_written(lou: User, app: str, written: str) -> None:
+    now = code(app)
+    assert log_in(lou.email, code=now).status == 201
+    # allauth's own memory of it, which lasts for one step of the three in which the code is valid.
+    assert CacheEntry.objects.filter(cache_key__contains="allauth.mfa.totp.used").delete()[0]
+    again = log_in(lou.email, code=written.format(now[:3], now[3:]))
+    assert again.code == "second_factor_wrong"
+
+
 def test_a_recovery_code_works_once(lou: User) -> None:
     browser = sign_in_by_password(lou)
     set_up_app(browser)
@@ -308,6 +325,17 @@ def test_a_wish_that_cannot_be_granted_uses_no_code_up(lou: User, app: str) -> N
     now = code(app)
     assert log_in(lou.email, code=now, expires_in_days=3000).fields == ["expires_in_days"]
     assert log_in(lou.email, code=now).status == 201
+
+
+@override_settings(PORTICO_TOKENS_PER_USER=1)
+def test_one_token_too_many_uses_no_recovery_code_up(lou: User) -> None:
+    browser = sign_in_by_password(lou)
+    set_up_app(browser)
+    one, two = recovery_codes(browser)[:2]
+    first = log_in(lou.email, code=one)
+    assert log_in(lou.email, code=two).code == "conflict"
+    assert Program(first.body["token"]).delete("/tokens/current").status == 204
+    assert log_in(lou.email, code=two).status == 201
 
 
 def test_somebody_with_passkeys_only_goes_to_the_browser(lou: User) -> None:

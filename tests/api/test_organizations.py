@@ -39,6 +39,20 @@ def test_somebody_sees_the_organisations_that_they_belong_to(program: Program, a
     }
 
 
+@pytest.mark.parametrize("letter", ["a", "é", "合", "𐍈"])
+def test_a_long_name_in_any_script_has_a_page_behind_it(program: Program, lou: User, letter: str) -> None:
+    for number in range(3):
+        organization = Organization.objects.create(external_id=f"o-{number}", name=f"{number}{letter * 199}")
+        Membership.objects.create(user=lou, organization=organization)
+    seen, cursor = [], ""
+    for _ in range(3):
+        listed = program.get(f"/organizations?limit=1&cursor={cursor}")
+        assert listed.status == 200, listed.content
+        seen += [item["id"] for item in listed.body["items"]]
+        cursor = listed.body["next"]
+    assert (seen, cursor) == (["o-0", "o-1", "o-2"], None)
+
+
 def test_who_sees_every_organisation_has_no_role_in_most(grace: User, acme: Organization) -> None:
     viewer = factories.user("viewer@portico.example")
     LevelGrant.objects.create(user=viewer, level=AccessLevel.SUPER_ADMIN)

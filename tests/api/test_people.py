@@ -15,7 +15,7 @@ from accounts.models import Session
 from audit.kinds import Kind
 from audit.models import Event
 from tests import factories
-from tests.api.calling import Program, program_of
+from tests.api.calling import Program, log_in, program_of
 from tests.pages.forms import sign_in_by_password
 
 if TYPE_CHECKING:
@@ -54,10 +54,25 @@ def test_people_are_searched(admin: Program, lou: User, query: str, found: int) 
 
 
 def test_somebody_who_may_see_people_may_use_the_scope(lou: User) -> None:
+    lou.is_staff = True
+    lou.save()
     lou.user_permissions.add(Permission.objects.get(codename="view_user"))
     program = program_of(lou, *("admin:users",))  # type: ignore[arg-type]  # a scope is its text
     assert program.get("/users").status == 200
     assert program.post(f"/users/{lou.pk}/deactivate", {}).code == "not_allowed"
+
+
+@pytest.mark.parametrize("is_superuser", [True, False])
+def test_whom_the_administration_does_not_open_to_administers_nothing_here(lou: User, *, is_superuser: bool) -> None:
+    lou.is_staff, lou.is_superuser = True, is_superuser
+    lou.save()
+    lou.user_permissions.add(Permission.objects.get(codename="view_user"))
+    program = program_of(lou, *("admin:users",))  # type: ignore[arg-type]  # a scope is its text
+    assert program.get("/users").status == 200
+    lou.is_staff = False
+    lou.save()
+    assert program.get("/users").code == "not_allowed"
+    assert log_in(lou.email, scopes=["admin:users"]).fields == ["scopes"]
 
 
 def test_switching_off_ends_everything_at_once_and_twice_is_the_same(admin: Program, lou: User) -> None:

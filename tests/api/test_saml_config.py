@@ -611,6 +611,26 @@ def test_who_may_change_them_may_not_always_add_one(keeper: Program) -> None:
     assert keeper.put(PATH, {}).code == "not_allowed"
 
 
+def test_group_rules_are_for_those_who_may_make_and_remove_them(
+    keeper: Program, admin: Program, acme: Organization
+) -> None:
+    rule = {"value": "crew", "organization": "acme", "role": "admin"}
+    assert keeper.put(PATH, {"group_rules": [rule]}).code == "not_allowed"
+    assert admin.put(PATH, {"group_rules": [rule]}).status == 201
+    # What was read can be sent back.
+    assert put(keeper, admin.get(PATH).body | {"contact": "x"}).status == 200
+    for wish in ([], [rule | {"role": "member"}], [rule, rule | {"value": "other"}]):
+        for query in ("", "?dry_run=1"):
+            assert patch(keeper, {"group_rules": wish}, query).code == "not_allowed"
+    keeper_user = keeper.token.user if keeper.token else None
+    assert keeper_user
+    keeper_user.user_permissions.add(Permission.objects.get(codename="add_grouprule"))
+    assert patch(keeper, {"group_rules": [rule, rule | {"value": "other"}]}).status == 200
+    assert patch(keeper, {"group_rules": []}).code == "not_allowed"
+    keeper_user.user_permissions.add(Permission.objects.get(codename="delete_grouprule"))
+    assert patch(keeper, {"group_rules": []}).status == 200
+
+
 # --- Removed --------------------------------------------------------------------------------------------------------
 
 

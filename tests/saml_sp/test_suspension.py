@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from django.utils import timezone
 
+from accounts import merging
 from accounts.actors import Actor
 from accounts.models import User
 from orgs.models import AccessLevel, LevelGrant, Membership, Source
@@ -127,6 +128,93 @@ def test_another_limit_counts_for_those_who_are_here_already() -> None:
     assert now_of(awaited).sso_valid_until == pending.created_at + timedelta(days=10)
     change(idp, no_sign_in_days=None)
     assert now_of(user).sso_valid_until is None
+
+
+# --- Two identity providers: the one of the last sign-in counts, of those that can vouch ---
+
+
+@pytest.fixture
+def both() -> tuple[IdentityProvider, IdentityProvider, User]:
+    """Somebody who came by the strict one 100 days ago, and by the lenient one just now."""
+    strict, lenient = factories.idp("strict", no_sign_in_days=7), factories.idp("lenient")
+    user = sign_in(lenient)
+    FederatedIdentity.objects.filter(pk=factories.identity(strict, user).pk).update(
+        last_sign_in=timezone.now() - timedelta(days=100)
+    )
+    return strict, lenient, user
+
+
+def has_run_out(user: User) -> bool:
+    until = now_of(user).sso_valid_until
+    return until is not None and until < timezone.now()
+
+
+def test_what_is_left_after_an_identity_is_gone_counts_by_its_own_limit(
+    both: tuple[IdentityProvider, IdentityProvider, User],
+) -> None:
+    strict, lenient, user = both
+    configuration.unlink(user.identities.get(idp=lenient), now=timezone.now(), actor=SOMEBODY)
+    assert has_run_out(user)
+    assert now_of(user).sso_label == strict.description
+    assert not now_of(user).sso_suspended
+
+
+def test_while_one_is_disabled_the_limit_of_the_other_counts(
+    both: tuple[IdentityProvider, IdentityProvider, User],
+) -> None:
+    strict, lenient, user = both
+    configuration.disable(lenient, now=timezone.now(), actor=SOMEBODY)
+    assert has_run_out(user)
+    assert now_of(user).sso_label == strict.description
+    configuration.disable(strict, now=timezone.now(), actor=SOMEBODY)
+    assert now_of(user).sso_suspended
+    configuration.enable(lenient, now=timezone.now(), actor=SOMEBODY)
+    assert now_of(user).sso_valid_until is None
+    assert not now_of(user).sso_suspended
+    assert now_of(user).sso_label == lenient.description
+
+
+def test_the_limit_of_one_that_is_not_used_any_more_stops_nobody(
+    both: tuple[IdentityProvider, IdentityProvider, User],
+) -> None:
+    strict, lenient, user = both
+    change(strict, no_sign_in_days=8)
+    assert now_of(user).sso_valid_until is None
+    change(lenient, no_sign_in_days=30)
+    until = now_of(user).sso_valid_until
+    change(strict, no_sign_in_days=None)
+    assert now_of(user).sso_valid_until == until is not None
+
+
+def test_an_account_that_takes_over_an_identity_that_can_vouch_is_not_suspended() -> None:
+    off = factories.idp()
+    keep = sign_in(off)
+    configuration.disable(off, now=timezone.now(), actor=SOMEBODY)
+    gone = factories.user("bob@other.example")
+    idp = factories.idp(no_sign_in_days=7)
+    factories.identity(idp, gone)
+    merging.merge(gone, keep, now=timezone.now(), actor=SOMEBODY)
+    assert not now_of(keep).sso_suspended
+    assert now_of(keep).sso_valid_until is not None
+
+
+def test_somebody_who_is_awaited_anew_is_suspended_no_longer() -> None:
+    idp = factories.idp()
+    user = sign_in(idp)
+    configuration.unlink(FederatedIdentity.objects.get(), now=timezone.now(), actor=SOMEBODY)
+    awaited = FederatedIdentity(idp=idp, user=user, email_key=user.email, created_at=timezone.now())
+    configuration.invite(awaited, now=timezone.now(), actor=SOMEBODY)
+    assert not now_of(user).sso_suspended
+
+
+def test_a_local_account_that_is_awaited_stays_one() -> None:
+    user = factories.user("bob@other.example", password="a long password")
+    idp = factories.idp()
+    awaited = FederatedIdentity(idp=idp, user=user, email_key=user.email, created_at=timezone.now())
+    configuration.invite(awaited, now=timezone.now(), actor=SOMEBODY)
+    configuration.disable(idp, now=timezone.now(), actor=SOMEBODY)
+    configuration.enable(idp, now=timezone.now(), actor=SOMEBODY)
+    assert now_of(user).sso_label == ""
 
 
 def test_a_lower_ceiling_lowers_what_was_asserted_at_once() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -221,6 +222,22 @@ def test_addresses_of_one_ipv6_network_count_as_one_client_and_unknown_ones_too(
     for ip in ("2001:db8::1", "2001:db8::2", None, None):
         throttle.seconds_to_wait(ip, now)
     assert dict(RefusedAddress.objects.values_list("address", "count")) == {"2001:db8::/64": 2, "unknown": 2}
+
+
+def test_ipv4_clients_of_a_socket_for_both_kinds_are_told_apart() -> None:
+    now = timezone.now()
+    for address in ("::ffff:192.0.2.1", "::ffff:192.0.2.2"):
+        throttle.seconds_to_wait(Origin.of(RequestFactory().get("/", REMOTE_ADDR=address)).ip, now)
+    assert set(RefusedAddress.objects.values_list("pk", flat=True)) == {"192.0.2.1", "192.0.2.2"}
+
+
+def test_a_client_on_the_same_link_is_written_down_without_the_name_of_our_interface(owner: User) -> None:
+    token, text = token_of(owner)
+    origin = Origin.of(RequestFactory().get("/", REMOTE_ADDR="fe80::1%eth0"))
+    use(text, origin=origin)
+    token.refresh_from_db()
+    assert token.last_used_ip == "fe80::1"
+    assert throttle.seconds_to_wait(origin.ip, timezone.now()) is None
 
 
 def test_addresses_that_have_been_quiet_are_forgotten() -> None:
