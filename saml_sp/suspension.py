@@ -32,9 +32,13 @@ def resume(idp: IdentityProvider) -> int:
 
 
 def settle(user: User) -> None:
-    """An identity of this person is gone: is there another one that can vouch? A local account needs none."""
-    rows = User.objects.filter(pk=user.pk).exclude(sso_label="")
-    rows.update(sso_suspended=~Exists(_vouching()))
+    """An identity of this person is gone: see whether there is another one that can vouch.
+
+    A local account needs none: what was written down of one that it awaited stops nothing any more.
+    """
+    rows = User.objects.filter(pk=user.pk)
+    rows.exclude(sso_label="").update(sso_suspended=~Exists(_vouching()))
+    rows.filter(sso_label="").update(sso_suspended=False, sso_valid_until=None)
 
 
 def renew_limits(idp: IdentityProvider) -> int:
