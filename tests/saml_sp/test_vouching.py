@@ -15,18 +15,18 @@ from accounts.actors import Actor
 from accounts.models import User
 from audit.kinds import Kind
 from audit.models import Event
-from orgs.models import RoleGrant, Source
+from demo.issuer import AttributeSpec
+from orgs.models import AccessLevel, LevelGrant, RoleGrant, Source
 from saml_sp import configuration, moving
-from saml_sp.models import FederatedIdentity, SamlSession
+from saml_sp.models import FederatedIdentity, IdentityProvider, Outcome, SamlSession, SignInAttempt
 from tests import factories
 from tests.door import Browser
-from tests.idp import ANA, Forge
+from tests.idp import ANA, ATTRIBUTES, Forge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orgs.models import Role
-    from saml_sp.models import IdentityProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -137,3 +137,58 @@ def test_rebinding_an_identity_that_is_gone_is_a_sentence(idp: IdentityProvider)
     unlink(FederatedIdentity.objects.get())
     with pytest.raises(moving.MoveRefused, match="was removed by somebody else a moment ago"):
         moving.rebind(identity, now=NOW, actor=SOMEBODY)
+
+
+# --- A ceiling that is lowered during a sign-in ---
+
+
+@pytest.fixture
+def high() -> IdentityProvider:
+    """It may say super_admin."""
+    return factories.idp(attribute_mapping={"permissions": ["Permissions"]}, level_ceiling=AccessLevel.SUPER_ADMIN)
+
+
+def come(idp: IdentityProvider, word: str = "super_admin") -> None:
+    Browser().sign_in(
+        idp, Forge(idp, timezone.now()).xml(attributes=(*ATTRIBUTES, AttributeSpec("Permissions", [word])))
+    )
+
+
+def lower(idp: IdentityProvider) -> None:
+    with configuration.on_record(idp, now=NOW, actor=SOMEBODY) as held:
+        held.level_ceiling = AccessLevel.ANALYST
+        held.save()
+
+
+def test_a_ceiling_that_is_being_lowered_during_a_sign_in_counts(
+    high: IdentityProvider, beside: Callable[..., Future[Any]]
+) -> None:
+    with transaction.atomic():
+        lower(high)
+        signing_in = beside(come, high)
+    signing_in.result()
+    assert LevelGrant.objects.get().level == AccessLevel.ANALYST
+    granted = SignInAttempt.objects.get(outcome=Outcome.ACCEPTED).detail["rights"]["granted"]
+    assert granted == ["access level analyst"]
+
+
+def test_a_level_is_not_brought_back_by_another_word_for_it(
+    high: IdentityProvider, beside: Callable[..., Future[Any]]
+) -> None:
+    IdentityProvider.objects.update(level_spellings={"root": "super_admin"})
+    come(high)
+    with transaction.atomic():
+        lower(high)
+        signing_in = beside(come, high, "root")
+    signing_in.result()
+    assert LevelGrant.objects.get().level == AccessLevel.ANALYST
+
+
+def test_a_ceiling_that_is_lowered_as_a_sign_in_ends_counts(
+    high: IdentityProvider, beside: Callable[..., Future[Any]]
+) -> None:
+    with transaction.atomic():
+        come(high)
+        lowering = beside(lower, high)
+    lowering.result()
+    assert LevelGrant.objects.get().level == AccessLevel.ANALYST
