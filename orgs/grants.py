@@ -278,8 +278,13 @@ def cap(source_id: object, ceiling: AccessLevel) -> int:
 
 
 def described(gone: User) -> list[str]:
-    """What `merge` moves, in words."""
-    return [f"{grant} ({grant.why})" for model in ALL for grant in model.objects.filter(user=gone).order_by("pk")]
+    """What `merge` moves, in words. One query for each kind."""
+    found: list[str] = []
+    for model in ALL:
+        named = ["user", *(name for name in [_thing_of(model)] if name)]
+        rows = model.objects.filter(user=gone).select_related(*named).order_by("pk")
+        found += [f"{grant} ({grant.why})" for grant in rows]
+    return found
 
 
 def take_over(gone: User, keep: User) -> int:
@@ -291,9 +296,12 @@ def take_over(gone: User, keep: User) -> int:
     return moved
 
 
+_REASON = ("given_by", "given_by_id", "given_at", "attribute", "value")
+
+
 def _move(model: type[Grant], grant: Grant, keep: User) -> int:
-    """Move one grant; of two of the same thing by the same source the higher rank stays."""
-    thing = next((table.thing for table in TABLES.values() if table.model is model), "billing_account")
+    """Move one grant; of two of the same thing by the same source the higher rank stays, with who gave it and why."""
+    thing = _thing_of(model)
     rank = next((table.rank for table in TABLES.values() if table.model is model), "")
     same = Q(source=grant.source, source_id=grant.source_id, via=grant.via)
     if thing:
@@ -301,7 +309,12 @@ def _move(model: type[Grant], grant: Grant, keep: User) -> int:
     other = model.objects.filter(same, user=keep).first()
     if other is not None:
         if rank and getattr(grant, rank) > getattr(other, rank):
-            model.objects.filter(pk=other.pk).update(**{rank: getattr(grant, rank)})
+            model.objects.filter(pk=other.pk).update(**{name: getattr(grant, name) for name in (rank, *_REASON)})
         grant.delete()
         return 0
     return int(model.objects.filter(pk=grant.pk).update(user=keep))
+
+
+def _thing_of(model: type[Grant]) -> str:
+    """The column that names what is given; the level has none."""
+    return next((table.thing for table in TABLES.values() if table.model is model), "billing_account")
