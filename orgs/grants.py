@@ -209,8 +209,11 @@ def _upsert_sql(what: What) -> str:
         *(["given.rank"] if ranked else []),
     ]
     changed = ", ".join(f"{name} = EXCLUDED.{name}" for name in ("given_by", "attribute", "value", *ranked))
+    for rank in ranked:
+        # Another reason for the same says nothing about since when; another rank is given only now.
+        changed += f", given_at = CASE WHEN mine.{rank} = EXCLUDED.{rank} THEN mine.given_at ELSE EXCLUDED.given_at END"
     return (
-        f"INSERT INTO {_quoted(table.model)} ({', '.join(columns)}) "  # noqa: S608 - names of ours
+        f"INSERT INTO {_quoted(table.model)} AS mine ({', '.join(columns)}) "  # noqa: S608 - names of ours
         f"SELECT %s, %s, %s, %s, %s, %s, {', '.join(chosen)} "
         "FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::smallint[]) "
         "AS given (via, attribute, value, thing, rank) "
