@@ -21,8 +21,11 @@ def is_address(value: str) -> bool:
 
 
 def key(address: str) -> str:
-    """What two spellings of one address have in common: the value under the unique index (ASCII lower case)."""
-    return address.lower()
+    """What two spellings of one address have in common: the value under the unique index (ASCII lower case).
+
+    What is no address stays as it is: lower case of the whole of Unicode makes an ASCII k of the sign for kelvin.
+    """
+    return address.lower() if address.isascii() else address
 
 
 def domain(address: str) -> str:

@@ -209,8 +209,11 @@ def _upsert_sql(what: What) -> str:
         *(["given.rank"] if ranked else []),
     ]
     changed = ", ".join(f"{name} = EXCLUDED.{name}" for name in ("given_by", "attribute", "value", *ranked))
+    for rank in ranked:
+        # Another reason for the same says nothing about since when; another rank is given only now.
+        changed += f", given_at = CASE WHEN mine.{rank} = EXCLUDED.{rank} THEN mine.given_at ELSE EXCLUDED.given_at END"
     return (
-        f"INSERT INTO {_quoted(table.model)} ({', '.join(columns)}) "  # noqa: S608 - names of ours
+        f"INSERT INTO {_quoted(table.model)} AS mine ({', '.join(columns)}) "  # noqa: S608 - names of ours
         f"SELECT %s, %s, %s, %s, %s, %s, {', '.join(chosen)} "
         "FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::smallint[]) "
         "AS given (via, attribute, value, thing, rank) "
@@ -278,8 +281,13 @@ def cap(source_id: object, ceiling: AccessLevel) -> int:
 
 
 def described(gone: User) -> list[str]:
-    """What `merge` moves, in words."""
-    return [f"{grant} ({grant.why})" for model in ALL for grant in model.objects.filter(user=gone).order_by("pk")]
+    """What `merge` moves, in words. One query for each kind."""
+    found: list[str] = []
+    for model in ALL:
+        named = ["user", *(name for name in [_thing_of(model)] if name)]
+        rows = model.objects.filter(user=gone).select_related(*named).order_by("pk")
+        found += [f"{grant} ({grant.why})" for grant in rows]
+    return found
 
 
 def take_over(gone: User, keep: User) -> int:
@@ -291,9 +299,12 @@ def take_over(gone: User, keep: User) -> int:
     return moved
 
 
+_REASON = ("given_by", "given_by_id", "given_at", "attribute", "value")
+
+
 def _move(model: type[Grant], grant: Grant, keep: User) -> int:
-    """Move one grant; of two of the same thing by the same source the higher rank stays."""
-    thing = next((table.thing for table in TABLES.values() if table.model is model), "billing_account")
+    """Move one grant; of two of the same thing by the same source the higher rank stays, with who gave it and why."""
+    thing = _thing_of(model)
     rank = next((table.rank for table in TABLES.values() if table.model is model), "")
     same = Q(source=grant.source, source_id=grant.source_id, via=grant.via)
     if thing:
@@ -301,7 +312,12 @@ def _move(model: type[Grant], grant: Grant, keep: User) -> int:
     other = model.objects.filter(same, user=keep).first()
     if other is not None:
         if rank and getattr(grant, rank) > getattr(other, rank):
-            model.objects.filter(pk=other.pk).update(**{rank: getattr(grant, rank)})
+            model.objects.filter(pk=other.pk).update(**{name: getattr(grant, name) for name in (rank, *_REASON)})
         grant.delete()
         return 0
     return int(model.objects.filter(pk=grant.pk).update(user=keep))
+
+
+def _thing_of(model: type[Grant]) -> str:
+    """The column that names what is given; the level has none."""
+    return next((table.thing for table in TABLES.values() if table.model is model), "billing_account")

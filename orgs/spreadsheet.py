@@ -60,13 +60,13 @@ class UnreadableFile(Exception):
 
 
 def disarmed(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """A cell that no spreadsheet takes for a formula. One that looks disarmed already gets its mark all the same."""
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
 
 
 def armed(text: str) -> str:
     """The cell as it was before `disarmed`."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA) else text
 
 
 # --- The file ---

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from accounts.models import Session
+from accounts.models import Session, User
 from audit.kinds import Kind
 from audit.log import record
 from orgs import grants
@@ -219,16 +219,35 @@ def unlink(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> int:
     """Remove an identity, and end the sessions of its user that began by it; returns how many those were.
 
     What the identity provider gave goes as well, for it does not say so any more, unless the person has another
-    identity there.
+    identity there that somebody has signed in by. One that is gone already is left at that.
     """
     with transaction.atomic():
-        ended = end_sessions(SamlSession.objects.filter(idp=identity.idp_id, user=identity.user_id))
-        record_identity(Kind.IDENTITY_REMOVED, identity, now=now, actor=actor, data={"sessions_ended": ended})
-        identity.delete()
-        if not FederatedIdentity.objects.filter(user=identity.user_id, idp=identity.idp_id).exists():
-            grants.forget(identity.idp_id, identity.user)
-        suspension.settle(identity.user)
+        held = locked_identity(identity)
+        if held is None:
+            return 0
+        ended = end_sessions(SamlSession.objects.filter(idp=held.idp_id, user=held.user_id))
+        record_identity(Kind.IDENTITY_REMOVED, held, now=now, actor=actor, data={"sessions_ended": ended})
+        held.delete()
+        others = FederatedIdentity.objects.filter(user=held.user_id, idp=held.idp_id, subject__isnull=False)
+        if not others.exists():
+            grants.forget(held.idp_id, held.user)
+        suspension.settle(held.user)
     return ended
+
+
+def locked_identity(identity: FederatedIdentity) -> FederatedIdentity | None:
+    """The identity as the database holds it, locked until the transaction ends; None when it is gone.
+
+    Its person's row is locked first, as everywhere: sign-ins lock nobody the other way round. A merge may have given
+    it to another person since it was read.
+    """
+    rows = FederatedIdentity.objects.filter(pk=identity.pk)
+    owner, seen = identity.user_id, None
+    while owner != seen:
+        seen = owner
+        User.objects.select_for_update().filter(pk=owner).first()
+        owner = rows.values_list("user_id", flat=True).first()
+    return rows.select_related("idp", "user").select_for_update(of=("self",)).first()
 
 
 def end_sessions(vouched_for: QuerySet[SamlSession]) -> int:

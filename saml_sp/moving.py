@@ -108,14 +108,13 @@ def make_local(user: User, *, now: datetime, actor: Actor) -> None:
 def rebind(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> int:
     """Forget who the person is at the identity provider: the next sign-in with this address says it anew.
 
-    Ends the sessions that began by it; returns how many. Raises MoveRefused for an identity that is pending.
+    Ends the sessions that began by it; returns how many. Raises MoveRefused for an identity that is pending, or gone.
     """
     try:
         with transaction.atomic():
-            # The person first, as everywhere: sign-ins lock nobody the other way round.
-            _locked(identity.user)
-            rows = FederatedIdentity.objects.select_related("idp", "user").select_for_update(of=("self",))
-            held = rows.get(pk=identity.pk)
+            held = configuration.locked_identity(identity)
+            if held is None:
+                raise MoveRefused(f"{identity} was removed by somebody else a moment ago.")
             if held.pending:
                 raise MoveRefused(f"{held} awaits a sign-in already.")
             ended = configuration.end_sessions(SamlSession.objects.filter(idp=held.idp_id, user=held.user_id))

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django.db import IntegrityError
 from django.db.models import Q
 
+from audit.statements import execute
 from orgs import grants
 from orgs.grants import Change, Thing, What
 from orgs.models import AccessLevel
@@ -124,9 +126,38 @@ def plan(wished: Wish, holding: Sequence[grants.Held]) -> Rights:
 
 
 def apply(rights: Rights, user: User, idp: IdentityProvider, now: datetime) -> None:
-    """Write it down, in the login's transaction: one statement where something changes, none otherwise."""
-    if rights.change:
-        grants.apply(rights.change, user, source_id=idp.pk, label=idp.description, now=now)
+    """Write it down, in the login's transaction: one statement where something changes, none otherwise.
+
+    One more where the access level does: raises django.db.IntegrityError if the ceiling is, or was, changed meanwhile:
+    plan again, after `reread_ceiling`.
+    """
+    if not rights.change:
+        return
+    if any(thing.what is What.LEVEL for thing in (*rights.change.granted, *rights.change.rewritten)):
+        _hold_ceiling(idp)
+    grants.apply(rights.change, user, source_id=idp.pk, label=idp.description, now=now)
+
+
+def _hold_ceiling(idp: IdentityProvider) -> None:
+    """Whoever lowers the ceiling from now on waits for this login to end, and then lowers what it gave as well.
+
+    Nobody is waited for here: the person's row is locked by now, and whoever changes an identity provider locks
+    people after it.
+    """
+    with execute(f"{_CEILING} SKIP LOCKED", [idp.pk]) as cursor:
+        if cursor.fetchone() != (idp.level_ceiling,):
+            raise IntegrityError("the ceiling of access levels is being changed at this moment")
+
+
+def reread_ceiling(idp: IdentityProvider) -> None:
+    """Bring the ceiling up to date, outside of any transaction: waits for whoever is changing it."""
+    with execute(_CEILING, [idp.pk]) as cursor:
+        row = cursor.fetchone()
+    if row is not None:
+        (idp.level_ceiling,) = row
+
+
+_CEILING = "SELECT level_ceiling FROM saml_sp_identityprovider WHERE id = $1 FOR SHARE"
 
 
 class _Found:

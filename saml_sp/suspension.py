@@ -28,8 +28,13 @@ def settle_people(idp: IdentityProvider) -> None:
 
 
 def settle(user: User) -> None:
-    """An identity of this person came or went: who can vouch now? A local account needs nobody."""
-    _settle(User.objects.filter(pk=user.pk).exclude(sso_label=""))
+    """An identity of this person came or went: who can vouch now?
+
+    A local account needs nobody: what was written down of one that it awaited stops nothing any more.
+    """
+    rows = User.objects.filter(pk=user.pk)
+    _settle(rows.exclude(sso_label=""))
+    rows.filter(sso_label="").update(sso_suspended=False, sso_valid_until=None)
 
 
 def _settle(people: QuerySet[User]) -> None:

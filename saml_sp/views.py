@@ -19,7 +19,7 @@ from accounts.origins import Origin
 from audit.kinds import Kind
 from audit.log import record
 from audit.statements import Given, Select, together
-from saml_sp import keys, ledger, provisioning, transport
+from saml_sp import keys, ledger, provisioning, rights, transport
 from saml_sp.models import IdentityProvider, SamlSession
 from saml_sp.protocol import gate, metadata, signature
 from saml_sp.protocol.assertion import accept
@@ -102,6 +102,7 @@ def sign_in(  # noqa: PLR0913 - one login, all its facts keyword-only
                     ledger.accept(attempt, user, assertion, planned)
                     record_sign_in(user, idp, attempt, planned, now=now)
         except IntegrityError:
+            rights.reread_ceiling(idp)
             continue
         return key
     raise TryAgain(expected="a quiet moment", received="the same account made by several logins at once")

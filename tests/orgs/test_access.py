@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.db.models import Model
+    from pytest_django import DjangoAssertNumQueries
 
 pytestmark = pytest.mark.django_db
 EVERYTHING = {str(permission) for permission in Permission}
@@ -209,14 +210,27 @@ def test_what_moves_is_said_in_words_and_moves() -> None:
     assert {row.source for row in Membership.objects.filter(user=keep)} == {Source.MANUAL, Source.IDP}
 
 
+def test_what_moves_is_said_in_few_statements_however_much_it_is(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    gone, acme = factories.user(), factories.organization()
+    for number in range(10):
+        RoleGrant.objects.create(user=gone, role=factories.role(f"Role {number}"))
+        account = factories.billing_account(acme, f"Account {number}")
+        BillingPermission.objects.create(user=gone, billing_account=account)
+    with django_assert_max_num_queries(6):
+        assert len(grants.described(gone)) == 20
+
+
 def test_of_the_same_thing_twice_the_higher_rank_stays() -> None:
     gone, keep, acme = factories.user(), factories.user("keep@acme.example"), factories.organization()
-    factories.membership(gone, acme, MembershipRole.ADMIN)
+    Membership.objects.create(user=gone, organization=acme, role=MembershipRole.ADMIN, given_by="bob@portico.example")
     factories.membership(keep, acme)
     level(gone, AccessLevel.ANALYST)
     level(keep, AccessLevel.ADMIN)
     assert grants.take_over(gone, keep) == 0
-    assert Membership.objects.get().role == MembershipRole.ADMIN
+    stays = Membership.objects.get()
+    assert (stays.user, stays.role, stays.given_by) == (keep, MembershipRole.ADMIN, "bob@portico.example")
     assert (LevelGrant.objects.get().user, LevelGrant.objects.get().level) == (keep, AccessLevel.ADMIN)
 
 

@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from audit.kinds import Kind
 from audit.models import Event
+from orgs import spreadsheet
 from orgs.models import Membership, MembershipRole, Organization, Source
 from tests import factories
 from tests.pages.forms import submit, text
@@ -257,3 +258,19 @@ def test_ten_thousand_rows_are_few_statements(clerk: Browser, acme: Organization
         assert "10,000 new" in confirm(clerk, preview)
     assert len(queries) < 70
     assert Membership.objects.filter(organization=acme).count() == 10_000
+
+
+@pytest.mark.parametrize("cell", ["+a@b.example", "'+a@b.example", "''=1", "'t Hooft", "=1", "'", ""])
+def test_every_cell_comes_back_as_it_went_out(cell: str) -> None:
+    """An address may begin with an apostrophe: it must not come back as somebody else's."""
+    written = spreadsheet.disarmed(cell)
+    assert not written.startswith(("=", "+"))
+    assert spreadsheet.armed(written) == cell
+
+
+def test_an_address_that_only_looks_like_somebodys_is_nobodys(clerk: Browser, acme: Organization) -> None:
+    """The sign for kelvin is a k in lower case, and is no k."""
+    factories.user("kate@acme.example")
+    words = text(upload(clerk, f"email,organization,role\n\u212aate@acme.example,{acme.external_id},member\n"))
+    assert "No account has the address \u212aate@acme.example." in words
+    assert "0 new 0 changed 0 unchanged 1 wrong" in words

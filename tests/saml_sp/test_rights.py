@@ -469,6 +469,17 @@ def test_since_when_and_why_stay_true(idp: IdentityProvider) -> None:
 
 
 @pytest.mark.usefixtures("catalogue")
+def test_another_rank_is_given_since_it_is_asserted(idp: IdentityProvider) -> None:
+    idp.level_ceiling = AccessLevel.ADMIN
+    idp.save()
+    sign_in(idp, Permissions=["analyst"])
+    long_ago = timezone.now() - timedelta(days=90)
+    LevelGrant.objects.update(given_at=long_ago)
+    sign_in(idp, Permissions=["admin"])
+    assert LevelGrant.objects.get().given_at > long_ago + timedelta(days=89)
+
+
+@pytest.mark.usefixtures("catalogue")
 def test_a_dry_run_shows_the_plan_that_the_login_then_applies(idp: IdentityProvider) -> None:
     user = sign_in(idp, **(EVERYTHING | {"Roles": []}))
     xml = Forge(idp, timezone.now()).xml(attributes=attributes(Roles=["editor", "x"], Permissions=["super_admin"]))

@@ -94,6 +94,17 @@ def test_a_local_account_that_loses_an_identity_is_not() -> None:
     assert not now_of(user).sso_suspended
 
 
+def test_a_local_account_is_not_stopped_for_good_by_an_identity_that_it_awaited() -> None:
+    idp = factories.idp()
+    user = factories.user("bob@other.example", password="a long password")
+    identity = factories.pending(idp, user)
+    change(idp, no_sign_in_days=10)
+    configuration.disable(idp, now=timezone.now(), actor=SOMEBODY)
+    configuration.unlink(identity, now=timezone.now(), actor=SOMEBODY)
+    assert not now_of(user).sso_suspended
+    assert now_of(user).sso_valid_until is None
+
+
 def test_a_sign_in_counts_for_so_many_days() -> None:
     idp = factories.idp(no_sign_in_days=30)
     user = sign_in(idp)
