@@ -125,6 +125,8 @@ def authenticate(header: str, *, now: datetime, origin: Origin) -> ApiToken:
     text = _token_of(header)
     try:
         token, passwords_off = _find(text)
+        # First: switching an account off has revoked its tokens, and to make a new one is no cure.
+        check_active(token.user)
         check_token(token, now)
         check_owner(token.user, now, passwords_off=passwords_off)
     except BearerRefused as refusal:
@@ -134,6 +136,12 @@ def authenticate(header: str, *, now: datetime, origin: Origin) -> ApiToken:
     if token.last_used_at is None or token.last_used_at <= now - _USE_IS_WRITTEN_EVERY:
         _note_use(token, now, origin)
     return token
+
+
+def check_active(owner: User) -> None:
+    """Raises OwnerInactive."""
+    if not owner.is_active:
+        raise OwnerInactive("The account of this token's owner is switched off. Ask your administrator.")
 
 
 def check_token(token: ApiToken, now: datetime) -> None:
@@ -150,8 +158,6 @@ def check_owner(owner: User, now: datetime, *, passwords_off: bool) -> None:
     Those for whom an identity provider vouches need its word; those who have a password, that passwords are asked for;
     one who has both needs one of the two.
     """
-    if not owner.is_active:
-        raise OwnerInactive("The account of this token's owner is switched off. Ask your administrator.")
     if owner.is_service_account:
         return
     if not owner.is_managed and (owner.is_break_glass or not passwords_off):

@@ -1,29 +1,22 @@
-"""Two real gunicorn workers of ten threads each, on a free port of loopback, against the test database."""
+"""Two real gunicorn workers of ten threads each, and everybody at once before them."""
 
 from __future__ import annotations
 
 import http.client
-import os
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
-from django.db import connection
 
 from demo.issuer import encode
 from saml_sp.views import HANDOVER_COOKIE
 from tests.door import CONTINUE, acs
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,8 +24,6 @@ if TYPE_CHECKING:
     from saml_sp.models import IdentityProvider
 
 CROWD = 20
-ROOT = Path(__file__).parent.parent.parent
-START_S = 30
 
 
 @dataclass(frozen=True)
@@ -84,48 +75,5 @@ class Workers:
 @pytest.fixture(scope="module")
 def workers(django_db_setup: None) -> Iterator[Workers]:
     """Two gunicorn workers, ended with the last of these tests."""
-    url = urlsplit(os.environ["DATABASE_URL"])
-    environment = os.environ | {
-        "DATABASE_URL": urlunsplit(url._replace(path="/" + quote(str(connection.settings_dict["NAME"])))),
-        "PORTICO_BASE_URL": settings.PORTICO_BASE_URL,
-        "PORTICO_SECRET_KEY": settings.SECRET_KEY,
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-    }
-    with socket.socket() as listener, tempfile.TemporaryFile() as log:
-        # Bound here and inherited: nobody can take the port in between.
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        descriptor = listener.fileno()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"fd://{descriptor}", "--workers", "2",
-             "--threads", "10", "--worker-class", "gthread"],
-            cwd=ROOT, env=environment, pass_fds=[descriptor], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            wait_for(port, process)
-            yield Workers(port)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        log.seek(0)
-        assert b"Traceback" not in (said := log.read()), said.decode(errors="replace")
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "gunicorn ended"
-        link = http.client.HTTPConnection("127.0.0.1", port, timeout=START_S)
-        try:
-            link.request("GET", "/sign-in/")
-            if link.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.05)
-        finally:
-            link.close()
-    pytest.fail("gunicorn did not start")
+    with serving(workers=2, threads=10) as port:
+        yield Workers(port)

@@ -127,7 +127,7 @@ def test_it_refuses_a_token_whose_owner_was_switched_off_and_reactivation_brings
     token, text = token_of(owner)
     ended = deactivate(owner, now=timezone.now(), actor=OPERATOR)
     assert ended["API tokens"] == 1
-    assert refusal(f"Bearer {text}").code == "token_revoked"
+    assert refusal(f"Bearer {text}").code == "owner_inactive"
     reactivate(owner, now=timezone.now(), actor=OPERATOR)
     assert refusal(f"Bearer {text}").code == "token_revoked"
     token.refresh_from_db()
