@@ -95,6 +95,7 @@ def is_loopback(name: str) -> bool:
 
 def segment(text: str) -> str:
     """`text` as one segment of a path: nothing in it leads elsewhere. Raises Refusal."""
-    if not text or text in {".", ".."} or len(text) > LONGEST_SEGMENT:
+    # Bytes of an argument that are no UTF-8 are surrogates here.
+    if not text or text in {".", ".."} or len(text) > LONGEST_SEGMENT or re.search("[\ud800-\udfff]", text):
         raise Refusal(ExitCode.USAGE, f"{text[:50]!r} cannot be an id.", "Take one from the list.", code="bad_id")
     return quote(text, safe="")
