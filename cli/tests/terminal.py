@@ -33,7 +33,10 @@ PATIENCE_S = 30.0
 # What a developer's machine may have set, and what must not get in.
 KEPT_ENVIRONMENT = ("PATH", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_FILE")
 # What is read when a process begins, before any of our code; a fork has what its server began with.
-READ_AT_THE_BEGINNING = ("PYTHON", "COVERAGE", "LANG", "LC_", "LD_", "MALLOC", "OPENSSL", "TZ")
+READ_AT_THE_BEGINNING = (
+    *("COVERAGE", "LANG", "LC_", "LD_", "MALLOC", "OPENSSL", "PYTHON", "TZ"),
+    *("PYDANTIC", "TYPER", "_TYPER"),  # by libraries, while they are imported
+)
 READ_LATER = {"PYTHON_KEYRING_BACKEND"}
 
 
@@ -256,8 +259,8 @@ def exchange(given: bytes, giving: int, hearing: int, reading: int) -> tuple[byt
                         pipes.unregister(pipe)
                         os.close(pipe)
         finally:
-            for pipe in list(pipes.get_map()):
-                os.close(int(pipe))  # type: ignore[call-overload]  # they were registered by number
+            for key in pipes.get_map().values():
+                os.close(key.fd)
     return bytes(heard[hearing]), bytes(heard[reading])
 
 
