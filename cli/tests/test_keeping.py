@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .terminal import SOURCES, Machine
-
 if TYPE_CHECKING:
     from .server import Portico
+    from .terminal import Machine
 
 TESTS = "trial_keyrings"
 
@@ -21,7 +20,6 @@ TESTS = "trial_keyrings"
 def keyring(machine: Machine, tmp_path: Path) -> Path:
     """The machine has a keyring, which is this file."""
     machine.env |= {
-        "PYTHONPATH": f"{SOURCES}{os.pathsep}{Path(__file__).parent}",
         "PYTHON_KEYRING_BACKEND": f"{TESTS}.Working",
         "KEYRING_FILE": str(tmp_path / "keyring.json"),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,13 +144,17 @@ def test_ctrl_c_during_a_request_ends_quietly(machine: Machine, portico: Portico
         assert terminal.end() == 130
 
 
-def test_ctrl_c_at_the_very_beginning_ends_quietly(machine: Machine) -> None:
+@pytest.mark.parametrize("imported", ["portico_cli.errors", "typer.main", "portico_cli.commands.saml", "httpx._models"])
+def test_ctrl_c_at_the_very_beginning_ends_quietly(machine: Machine, token: str, imported: str) -> None:
     # Python tells what it imports; before it has begun to run us, the signal is its own affair.
-    for imported in ("portico_cli.errors", "httpx._models", "rich.console", "portico_cli.commands.saml"):
-        terminal = machine.sit_down("login", "--host", "http://127.0.0.1:1", PYTHONPROFILEIMPORTTIME="1")
-        terminal.wait_for(imported)
-        terminal.interrupt()
-        assert terminal.end() == 130
+    terminal = machine.sit_down(
+        "whoami", "--host", "http://127.0.0.1:1", PYTHONPROFILEIMPORTTIME="1", PORTICO_TOKEN=token
+    )
+    terminal.wait_for(imported)
+    terminal.interrupt()
+    # By the signal itself where it came during exec of a text, as dataclasses do: `python -m` makes up for it then
+    # (the script does not). A shell says 130 for both.
+    assert terminal.end() in {130, -signal.SIGINT}
 
 
 def test_the_end_of_input_is_an_answer_too(machine: Machine, portico: Portico) -> None:
@@ -196,5 +201,4 @@ def test_a_terminal_that_goes_away_leaves_no_process(machine: Machine, portico: 
     terminal = machine.sit_down("login", "--host", portico.url)
     terminal.wait_for("E-mail: ")
     os.close(terminal.handle)
-    _, status = os.waitpid(terminal.pid, 0)
-    assert status != 0
+    assert terminal.exit_code() != 0

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from portico_cli import files, profiles
-from portico_cli.client import TIMEOUT_S, Door
 from portico_cli.errors import ExitCode, Refusal
 from portico_cli.hosts import Host
 from portico_cli.keeping import Keeper, Place
@@ -22,9 +21,11 @@ from portico_cli.tokens import Token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from portico_cli.client import Door
     from portico_cli.output import Screen
 
 P = ParamSpec("P")
+TIMEOUT_S = 30.0
 MAX_TIMEOUT_S = 3600.0
 
 HostOption = Annotated[
@@ -183,6 +184,9 @@ class Call:
             raise Refusal(
                 ExitCode.USAGE, f"--timeout {timeout:g} is no time to wait.", "Give seconds, from 0.1 to 3600."
             )
+        # httpx is a third of what there is to import, and help, completion and status do without.
+        from portico_cli.client import Door  # noqa: PLC0415 - see above
+
         return Door(profile.host, token, ca_file=self.ca_file(profile), timeout=timeout)
 
     def ca_file(self, profile: Profile) -> str:

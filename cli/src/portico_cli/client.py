@@ -8,13 +8,12 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import httpx
 
 from portico_cli import __version__
 from portico_cli.errors import ExitCode, Refusal
-from portico_cli.faults import fault
+from portico_cli.faults import fault, strange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 MAX_ANSWER = 16 * 1024 * 1024
 MAX_PAGES = 1000
 PAGE = 200
-TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Door:
     `ca_file` holds the certificates (PEM) to trust in place of the public ones; `timeout` is in seconds, per answer.
     """
 
-    def __init__(self, host: Host, token: Token | None, *, ca_file: str = "", timeout: float = TIMEOUT_S) -> None:
+    def __init__(self, host: Host, token: Token | None, *, ca_file: str = "", timeout: float) -> None:
         self.host = host
         self.timeout = timeout
         headers = {"Accept": "application/json", "User-Agent": f"portico-cli/{__version__}"}
@@ -192,23 +190,6 @@ def trust(host: Host, ca_file: str) -> ssl.SSLContext:
             code="bad_ca_file",
         ) from None
     return context
-
-
-def segment(text: str) -> str:
-    """`text` as one segment of a path: nothing in it leads elsewhere. Raises Refusal."""
-    if not text or text in {".", ".."} or len(text) > 200:  # noqa: PLR2004 - far beyond any id
-        raise Refusal(ExitCode.USAGE, f"{text[:50]!r} cannot be an id.", "Take one from the list.", code="bad_id")
-    return quote(text, safe="")
-
-
-def strange(what: str) -> Refusal:
-    """The server answers in a way that a Portico does not."""
-    return Refusal(
-        ExitCode.SERVER,
-        f"The server does not answer as a Portico does: {what}.",
-        "Check the address (--host), and whether a proxy or a sign-in page stands in between.",
-        code="strange_answer",
-    )
 
 
 def kind_of(response: httpx.Response) -> str:

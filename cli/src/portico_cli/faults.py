@@ -108,3 +108,13 @@ def unexplained(host: Host, status: int) -> Refusal:
         code="strange_answer",
         status=status,
     )
+
+
+def strange(what: str) -> Refusal:
+    """The server answers in a way that a Portico does not."""
+    return Refusal(
+        ExitCode.SERVER,
+        f"The server does not answer as a Portico does: {what}.",
+        "Check the address (--host), and whether a proxy or a sign-in page stands in between.",
+        code="strange_answer",
+    )

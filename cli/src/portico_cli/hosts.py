@@ -1,16 +1,17 @@
-"""Which Portico is meant: its base address, as one spelling."""
+"""Which Portico is meant: its base address, as one spelling; and what may stand in an address below it."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from portico_cli.errors import ExitCode, Refusal
 
 CURE = "Give its address as your browser shows it, for example --host https://portico.example."
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?\.?")
+LONGEST_SEGMENT = 200  # far beyond any id
 PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -90,3 +91,11 @@ def is_loopback(name: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def segment(text: str) -> str:
+    """`text` as one segment of a path: nothing in it leads elsewhere. Raises Refusal."""
+    # Bytes of an argument that are no UTF-8 are surrogates here.
+    if not text or text in {".", ".."} or len(text) > LONGEST_SEGMENT or re.search("[\ud800-\udfff]", text):
+        raise Refusal(ExitCode.USAGE, f"{text[:50]!r} cannot be an id.", "Take one from the list.", code="bad_id")
+    return quote(text, safe="")

@@ -12,9 +12,9 @@ import typer
 
 from portico_cli import files, profiles
 from portico_cli.call import Call, signed_out, standing
-from portico_cli.client import segment
 from portico_cli.commands.sign_in import Days, Scopes, minted_token, shown_place
 from portico_cli.errors import ExitCode, Refusal
+from portico_cli.hosts import segment
 from portico_cli.keeping import Place
 from portico_cli.profiles import Facts
 

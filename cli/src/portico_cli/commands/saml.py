@@ -10,8 +10,9 @@ import typer
 
 from portico_cli import asking, documents
 from portico_cli.call import Call, standing
-from portico_cli.client import segment, strange
 from portico_cli.errors import ExitCode, Refusal
+from portico_cli.faults import strange
+from portico_cli.hosts import segment
 from portico_cli.output import clean
 
 if TYPE_CHECKING:
