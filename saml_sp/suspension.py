@@ -28,7 +28,7 @@ def settle_people(idp: IdentityProvider) -> None:
 
 
 def settle(user: User) -> None:
-    """An identity of this person came or went: who can vouch now?
+    """An identity of this person came or went: find out who can vouch now.
 
     A local account needs nobody: what was written down of one that it awaited stops nothing any more.
     """
