@@ -49,5 +49,5 @@ def signed_in(portico: Portico, token: str) -> dict[str, object]:
         "ca_file": "",
         "who": "Ann <ann@acme.example>",
         "kept": "file",
-        "facts": {"id": row["id"], "name": row["name"], "prefix": token[:12], "expires_at": row["expires_at"]},
+        "facts": {"id": row["id"], "name": row["name"], "prefix": token[:8], "expires_at": row["expires_at"]},
     }

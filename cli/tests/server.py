@@ -91,7 +91,7 @@ class Portico:
         self.tokens[text] = {
             "id": f"t{self.count}",
             "name": name,
-            "prefix": text[:12],
+            "prefix": text[:8],
             "scopes": ["read:self", "write:tokens", "read:org", "admin:saml"],
             "created_at": "2026-01-01T00:00:00Z",
             "expires_at": "2099-01-01T00:00:00Z",

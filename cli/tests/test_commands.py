@@ -80,11 +80,11 @@ def test_tokens_rotate_keeps_the_new_one(machine: Machine, portico: Portico, tok
     done = machine.run("tokens", "rotate", *named)
     assert done.code == 0
     new = next(reversed(portico.tokens))
-    assert new[:12] in done.out
+    assert new[:8] in done.out
     assert new not in done.out + done.err
     assert machine.run("whoami").code == 0
     assert portico.tokens[token]["revoked_at"]
-    assert machine.run("status", "--json").told["token"]["prefix"] == new[:12]
+    assert machine.run("status", "--json").told["token"]["prefix"] == new[:8]
 
 
 def test_tokens_rotate_of_another_one_wants_a_file(

@@ -21,7 +21,7 @@ def test_a_token_from_standard_input_signs_in(machine: Machine, portico: Portico
     done = machine.run("login", "--host", portico.url, "--with-token", stdin=f"\n  {token} \r\n")
     assert done.code == 0
     assert f"Signed in to {portico.url} as Ann <ann@acme.example>." in done.out
-    assert token[:12] in done.out
+    assert token[:8] in done.out
     assert token not in done.out + done.err
     assert machine.run("whoami").code == 0
     assert portico.seen[-1].headers["authorization"] == f"Bearer {token}"
@@ -53,7 +53,7 @@ def test_another_token_than_the_environment_s_is_kept_with_a_warning(machine: Ma
     other, token = portico.token(name="ci"), portico.token()
     done = machine.run("login", "--host", portico.url, "--with-token", stdin=token, PORTICO_TOKEN=other)
     assert "PORTICO_TOKEN is set, and wins" in done.err
-    assert machine.run("status", "--json").told["token"]["prefix"] == token[:12]
+    assert machine.run("status", "--json").told["token"]["prefix"] == token[:8]
 
 
 def test_the_token_in_the_environment_wins_over_the_kept_one(machine: Machine, portico: Portico, token: str) -> None:
@@ -161,7 +161,7 @@ def test_status_says_host_place_end_and_beginning(machine: Machine, portico: Por
     done = machine.run("status")
     assert done.code == 0
     tokens_file = machine.token_file
-    for expected in (portico.url, "default", "2099-01-01", token[:12], str(tokens_file), "Ann"):
+    for expected in (portico.url, "default", "2099-01-01", token[:8], str(tokens_file), "Ann"):
         assert expected in done.out
     assert portico.seen == []
 
@@ -185,7 +185,7 @@ def test_status_of_the_environment_tells_no_stranger_s_name(machine: Machine, po
     other = portico.token(name="ci")
     done = machine.run("status", "--json", PORTICO_TOKEN=other)
     assert done.told["token"]["kept"] == "environment"
-    assert done.told["token"]["prefix"] == other[:12]
+    assert done.told["token"]["prefix"] == other[:8]
     assert done.told["token"]["name"] == ""
 
 

@@ -58,9 +58,18 @@ def walk(demo: Demo, page: Page) -> Iterator[str]:
         demo.arrive(page, person.shown_as)
         yield f"landing-{person.slug}"
     yield from walk_organizations(demo, page)
+    yield from walk_tokens(demo, page)
     page.context.clear_cookies()
     demo.administer(page)
     yield "admin"
+    for name in ("organization", "membership", "membership/assign", "membership/import", "role"):
+        page.goto(f"{demo.portico}/admin/orgs/{name}/")
+        yield f"admin-{name.replace('/', '-')}"
+    page.goto(f"{demo.portico}/admin/orgs/organization/")
+    page.locator("#result_list tbody a").first.click()
+    yield "admin-organization-change"
+    page.goto(f"{demo.portico}/admin/tokens/apitoken/")
+    yield "admin-apitoken"
     for name in ("identityprovider", "signinattempt", "spkeypair"):
         page.goto(f"{demo.portico}/admin/saml_sp/{name}/")
         yield f"admin-{name}"
@@ -85,6 +94,29 @@ def walk_organizations(demo: Demo, page: Page) -> Iterator[str]:
     for name, query in (("people", ""), ("people-none", "?q=nobody"), ("people-wrong", "?page=none")):
         page.goto(people + query)
         yield name
+
+
+def walk_tokens(demo: Demo, page: Page) -> Iterator[str]:
+    """The pages of somebody's API tokens, and of the REST door."""
+    page.goto(f"{demo.portico}/profile/tokens/")
+    yield "tokens-none"
+    page.goto(f"{demo.portico}/profile/tokens/new/")
+    yield "tokens-new"
+    page.get_by_role("textbox", name="Name").fill("Nightly report")
+    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("heading", name="Copy your token now").wait_for()
+    yield "tokens-shown-once"
+    page.goto(f"{demo.portico}/profile/tokens/")
+    yield "tokens"
+    for name in ("Rotate", "Revoke"):
+        page.goto(f"{demo.portico}/profile/tokens/")
+        page.get_by_role("link", name=name).first.click()
+        page.wait_for_url(f"**/{name.lower()}/")
+        yield f"tokens-{name.lower()}"
+    page.goto(f"{demo.portico}/api/docs")
+    yield "api-docs"
+    page.locator("details.call > summary").nth(1).click()
+    yield "api-docs-open"
 
 
 def walk_crowd(demo: Demo, page: Page) -> Iterator[str]:

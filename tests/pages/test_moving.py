@@ -293,7 +293,7 @@ def test_several_are_switched_off_after_a_page_that_lists_them(admin: Browser, a
     assert person
     chosen = {"action": "switch_off", "_selected_action": [person.pk, grace.pk]}
     page = submit(admin, PEOPLE, chosen)
-    assert f"their sessions end at once: {ANA}" in text(page)
+    assert f"their sessions and API tokens end at once: {ANA}" in text(page)
     assert ana.get("/").status_code == 200
     submit(admin, PEOPLE, chosen | {"confirm": "yes"})
     assert ana.get("/").status_code == 302

@@ -13,7 +13,7 @@ SECRET_LENGTH = 40
 CHECKSUM_LENGTH = 6
 LENGTH = len(PREFIX) + SECRET_LENGTH + CHECKSUM_LENGTH
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-SHOWN = 12
+SHOWN = 8  # as many as the server shows
 
 # What may be a token, in text that is about to be shown. A token's own prefix is shorter.
 LOOKS_LIKE_ONE = re.compile(r"ptc_[0-9A-Za-z]{16,}")
