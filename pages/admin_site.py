@@ -23,8 +23,6 @@ from saml_sp.models import Outcome, SignInAttempt
 from saml_sp.protocol.urls import local_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.http import HttpRequest, HttpResponse
     from django.http.response import HttpResponseBase
     from django.template.response import TemplateResponse
@@ -60,7 +58,7 @@ class PorticoAdminSite(AdminSite):
     # The start page lists what there is, and it is little: a second list beside every page would be noise.
     enable_nav_sidebar = False
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002 - Django's signature
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Django's wrapping of every page, with a sign-in that is young where trust is changed."""
 
         @wraps(view)
