@@ -37,7 +37,9 @@ PORTICO_TOKEN_DAYS = env.integer(
     "PORTICO_TOKEN_DAYS", min(90, PORTICO_TOKEN_MAX_DAYS), at_least=1, at_most=PORTICO_TOKEN_MAX_DAYS
 )
 PORTICO_TOKENS_PER_USER = env.integer("PORTICO_TOKENS_PER_USER", 20, at_least=1, at_most=1000)
-# How young a sign-in must be for its person to make an API token in a page.
+# How long an API token is kept that was revoked or has expired; `manage.py sweep_tokens` deletes what is older.
+PORTICO_KEEP_ENDED_TOKENS_DAYS = env.integer("PORTICO_KEEP_ENDED_TOKENS_DAYS", 90, at_least=1, at_most=3650)
+# How young a sign-in must be for its person to make an API token in a page, or to change whom this site believes.
 PORTICO_FRESH_SIGN_IN_HOURS = env.integer("PORTICO_FRESH_SIGN_IN_HOURS", 8, at_least=1, at_most=24)
 PORTICO_SENDS_HSTS = env.flag("PORTICO_HSTS", default=PORTICO_BASE_URL.startswith("https://"))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -13,7 +15,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import break_glass, second_factor
+from accounts import break_glass, freshness, second_factor
 from audit.kinds import Kind
 from pages import views
 from pages.context import PRODUCT
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 RECENT = timedelta(hours=24)
 MOST_SHOWN = 20
+# The pages on which it is changed whom this site believes; and those among them that are forms.
+TRUST = re.compile(r"saml_sp_(identityprovider|grouprule|emaildomain|federatedidentity|spkeypair)_([a-z]+)")
+FORMS = frozenset({"add", "change", "delete"})
 GLASS = {
     Kind.BREAK_GLASS_LINK_MADE: "a link was made on the server, to sign in as",
     Kind.BREAK_GLASS_LINK_USED: "such a link was used, to sign in as",
@@ -52,6 +57,15 @@ class PorticoAdminSite(AdminSite):
     site_url = "/"
     # The start page lists what there is, and it is little: a second list beside every page would be noise.
     enable_nav_sidebar = False
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
+        """Django's wrapping of every page, with a sign-in that is young where trust is changed."""
+
+        @wraps(view)
+        def young(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            return _first(request) or view(request, *args, **kwargs)
+
+        return super().admin_view(young, cacheable)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The start page, with how many sign-ins were refused of late, and whether the glass was broken this week.
@@ -92,3 +106,17 @@ class PorticoAdminSite(AdminSite):
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002 - Django's signature; its own returns a template, ours a redirect
         """Sign out as everywhere else."""
         return views.sign_out(request)
+
+
+def _first(request: HttpRequest) -> HttpResponse | None:
+    """Signing in once more: before a form that changes trust is filled in, and before anything is sent."""
+    page = TRUST.fullmatch((request.resolver_match and request.resolver_match.url_name) or "")
+    if page is None:
+        return None
+    model, action = page.groups()
+    is_form = action in FORMS
+    changes = request.method == "POST" or (is_form and request.user.has_perm(f"saml_sp.{action}_{model}"))
+    if not changes or freshness.is_fresh(request, timezone.now()):
+        return None
+    target = request.path if is_form else reverse(f"admin:saml_sp_{model}_changelist")
+    return redirect(f"{reverse('sign_in_again')}?{urlencode({'next': target})}")

@@ -43,6 +43,10 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         """Those that were revoked or ran out."""
         return self.filter(Q(revoked_at__isnull=False) | Q(expires_at__lte=now))
 
+    def ended_before(self, moment: datetime) -> ApiTokenQuerySet:
+        """Those that had been revoked or had run out by then."""
+        return self.filter(Q(revoked_at__lt=moment) | Q(expires_at__lt=moment))
+
     def in_state(self, state: State, now: datetime) -> ApiTokenQuerySet:
         """Those of which `ApiToken.state` says this."""
         if state is State.REVOKED:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WINDOW = timedelta(minutes=1)
 MOST = 30
 _IPV6_PREFIX = 64  # one customer's network: its addresses are all the same person's
-_STALE = timedelta(hours=1)
+STALE = timedelta(hours=1)
 _SWEPT = 1000
 
 _COUNT = """
@@ -56,5 +56,5 @@ def _counted(ip: str | None) -> str:
 
 def _sweep(now: datetime) -> None:
     """Forget addresses that have been quiet. Rows that another process holds are left to it."""
-    stale = RefusedAddress.objects.filter(began_at__lt=now - _STALE).select_for_update(skip_locked=True)
+    stale = RefusedAddress.objects.filter(began_at__lt=now - STALE).select_for_update(skip_locked=True)
     RefusedAddress.objects.filter(pk__in=stale.values("pk")[:_SWEPT]).delete()

@@ -44,7 +44,8 @@ def test_a_long_name_in_any_script_has_a_page_behind_it(program: Program, lou: U
     for number in range(3):
         organization = Organization.objects.create(external_id=f"o-{number}", name=f"{number}{letter * 199}")
         Membership.objects.create(user=lou, organization=organization)
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     for _ in range(3):
         listed = program.get(f"/organizations?limit=1&cursor={cursor}")
         assert listed.status == 200, listed.content

@@ -24,6 +24,7 @@ from saml_sp import domains
 from saml_sp.models import DomainProof, EmailDomain
 from tests import dns_server, factories
 from tests.dns_server import DnsServer, Trouble
+from tests.door import let_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def root(db: None) -> User:
 @pytest.fixture
 def client(root: User) -> Client:
     signed_in = Client()
-    signed_in.force_login(root)
+    let_in(signed_in, root)
     return signed_in
 
 
@@ -458,7 +459,7 @@ def test_staff_without_the_right_may_not(rights: list[str], acme: IdentityProvid
     person = factories.user("clerk@portico.example", is_staff=True)
     person.user_permissions.set(Permission.objects.filter(codename__in=[f"{right}_emaildomain" for right in rights]))
     clerk = Client()
-    clerk.force_login(person)
+    let_in(clerk, person)
     row = claimed(acme)
     for step in ("verify", "vouch"):
         assert clerk.post(f"{LIST}{row.pk}/{step}/", {"reason": "because"}).status_code == 403
@@ -473,7 +474,7 @@ def test_staff_with_the_right_may(acme: IdentityProvider) -> None:
     person = factories.user("clerk@portico.example", is_staff=True)
     person.user_permissions.set(Permission.objects.filter(codename__in=["view_emaildomain", "change_emaildomain"]))
     clerk = Client()
-    clerk.force_login(person)
+    let_in(clerk, person)
     row = claimed(acme)
     assert "Look into the DNS now" in text(clerk.get(f"{LIST}{row.pk}/change/"))
     by_button(clerk, row, "vouch", "their contract")
@@ -487,7 +488,7 @@ def test_strangers_and_links_do_nothing(client: Client, acme: IdentityProvider) 
     assert client.get(f"{LIST}{row.pk}/vouch/", {"reason": "because"}).status_code == 405
     assert client.post(f"{LIST}{row.pk + 1}/vouch/", {"reason": "because"}).status_code == 404
     forged = Client(enforce_csrf_checks=True)
-    forged.force_login(factories.user("two@portico.example", is_staff=True, is_superuser=True))
+    let_in(forged, factories.user("two@portico.example", is_staff=True, is_superuser=True))
     assert forged.post(f"{LIST}{row.pk}/vouch/", {"reason": "because"}).status_code == 403
     assert not EmailDomain.objects.verified().exists()
 

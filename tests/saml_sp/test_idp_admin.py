@@ -17,6 +17,7 @@ from django.utils.formats import date_format
 from accounts.models import Session, User
 from audit.models import Event
 from saml_sp.models import FederatedIdentity, IdentityProvider, SamlSession, SignInAttempt, SpentAssertion
+from tests.door import let_in
 from tests.idp_metadata import certificate, der, entities, entity, expired, key_descriptor, pem, role
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def administrator() -> User:
 @pytest.fixture
 def client(administrator: User) -> Client:
     signed_in = Client()
-    signed_in.force_login(administrator)
+    let_in(signed_in, administrator)
     return signed_in
 
 
@@ -535,6 +536,6 @@ def test_the_audit_log_is_read_and_not_written(client: Client, draft: IdentityPr
 def test_nobody_but_staff_sees_these_pages(draft: IdentityProvider) -> None:
     person = User.objects.create_user("ada@example.com")
     visitor = Client()
-    visitor.force_login(person)
+    let_in(visitor, person)
     for path in (LIST, page(draft), ATTEMPTS, IDENTITIES, "/admin/audit/event/"):
         assert visitor.get(path).status_code == 302

@@ -31,6 +31,7 @@ from saml_sp import keys
 from saml_sp.models import KeyState, SpKeyPair
 from saml_sp.protocol import key_pairs
 from tests import encrypting, factories
+from tests.door import let_in
 from tests.encrypting import Ours, our_key
 from tests.saml_sp.test_idp_admin import form, page
 
@@ -54,7 +55,7 @@ def encryption_key(settings: Settings) -> str:
 @pytest.fixture
 def client() -> Client:
     signed_in = Client()
-    signed_in.force_login(User.objects.create_superuser("root@example.com"))
+    let_in(signed_in, User.objects.create_superuser("root@example.com"))
     return signed_in
 
 
@@ -285,19 +286,19 @@ def test_the_buttons_are_posts_with_a_token_by_those_who_may(step: str, encrypti
     guard.user_permissions.add(Permission.objects.get(codename="view_spkeypair"))
     client = Client()
     assert client.post(f"{PAGE}{step}/").status_code == 302
-    client.force_login(guard)
+    let_in(client, guard)
     assert "Generate" not in client.get(PAGE).content.decode()
     assert client.post(f"{PAGE}{step}/").status_code == 403
     assert client.get(f"{PAGE}{step}/").status_code == 405
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(User.objects.create_superuser("root@example.com"))
+    let_in(strict, User.objects.create_superuser("root@example.com"))
     assert strict.post(f"{PAGE}{step}/").status_code == 403
     assert states() == {}
 
 
 def test_staff_without_the_permission_do_not_see_the_page() -> None:
     client = Client()
-    client.force_login(User.objects.create_user("guard@example.com", is_staff=True))
+    let_in(client, User.objects.create_user("guard@example.com", is_staff=True))
     assert client.get(PAGE).status_code == 403
 
 

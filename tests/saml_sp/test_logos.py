@@ -16,7 +16,7 @@ from audit.models import Event
 from saml_sp import configuration, logos
 from saml_sp.models import IdpLogo
 from tests import factories
-from tests.door import Browser
+from tests.door import Browser, let_in
 from tests.idp import Forge
 from tests.saml_sp.test_idp_admin import form, page
 
@@ -109,7 +109,7 @@ def acme(db: None) -> IdentityProvider:
 @pytest.fixture
 def client(db: None) -> Client:
     signed_in = Client()
-    signed_in.force_login(User.objects.create_superuser("root@example.com"))
+    let_in(signed_in, User.objects.create_superuser("root@example.com"))
     return signed_in
 
 

@@ -20,7 +20,7 @@ from orgs.models import AccessGroup, AccessLevel, GroupMembership, LevelGrant, M
 from saml_sp.mapping import PRESETS, Target
 from saml_sp.models import GroupRule, IdentityProvider
 from tests import factories
-from tests.door import Browser
+from tests.door import Browser, let_in
 from tests.idp import ATTRIBUTES, Forge
 from tests.saml_sp.test_idp_admin import form, page, refused, text
 
@@ -32,7 +32,7 @@ RULES = "/admin/saml_sp/grouprule/"
 @pytest.fixture
 def client() -> Client:
     signed_in = Client()
-    signed_in.force_login(User.objects.create_superuser("root@example.com"))
+    let_in(signed_in, User.objects.create_superuser("root@example.com"))
     return signed_in
 
 
@@ -46,7 +46,7 @@ def staff(*permissions: str, email: str = "staff@example.com") -> Client:
     person = User.objects.create_user(email, is_staff=True)
     person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     signed_in = Client()
-    signed_in.force_login(person)
+    let_in(signed_in, person)
     return signed_in
 
 

@@ -14,7 +14,7 @@ from demo.issuer import AttributeSpec
 from orgs.models import AccessGroup, AccessLevel, Grant, RoleGrant
 from saml_sp.models import GroupRule, IdentityProvider, Outcome, SignInAttempt
 from tests import factories
-from tests.door import Browser
+from tests.door import Browser, let_in
 from tests.idp import Forge, Kind, email_attribute, key
 from tests.saml_sp.test_idp_admin import page, text
 from tests.vendors import entra
@@ -31,7 +31,7 @@ MAPPING = {"groups": ["Groups"], "permissions": ["Permissions"], "properties": [
 @pytest.fixture
 def client() -> Client:
     signed_in = Client()
-    signed_in.force_login(User.objects.create_superuser("root@example.com"))
+    let_in(signed_in, User.objects.create_superuser("root@example.com"))
     return signed_in
 
 
@@ -292,7 +292,7 @@ def test_these_pages_are_for_whoever_may_see_both_identity_providers_and_attempt
     person = User.objects.create_user("staff@example.com", is_staff=True)
     signed_in = Client()
     assert signed_in.get(place(idp, name)).status_code == 302
-    signed_in.force_login(person)
+    let_in(signed_in, person)
     assert signed_in.get(place(idp, name)).status_code == 403
     for codename, status in (("view_identityprovider", 403), ("view_signinattempt", 200)):
         person.user_permissions.add(Permission.objects.get(codename=codename))

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from accounts.models import CacheEntry, Session, User
-from saml_sp.management.commands.sweep import delete_in_batches
+from audit.retention import delete_in_batches
 from saml_sp.models import IdentityProvider, LogoutAttempt, SamlSession, SignInAttempt, SpentAssertion
 
 pytestmark = pytest.mark.django_db

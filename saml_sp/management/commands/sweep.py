@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -11,13 +11,9 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.models import CacheEntry, Session
+from audit.retention import delete_in_batches
 from saml_sp.ledger import FORGOTTEN_AFTER
 from saml_sp.models import LogoutAttempt, Outcome, SamlSession, SignInAttempt, SpentAssertion
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-BATCH = 1000
 
 
 class Command(BaseCommand):
@@ -39,12 +35,3 @@ class Command(BaseCommand):
             ("orphaned SAML sessions", SamlSession.objects.filter(orphaned)),
         ):
             self.stdout.write(f"{what}: {delete_in_batches(doomed)} deleted")
-
-
-def delete_in_batches(doomed: QuerySet[Any], batch: int = BATCH) -> int:
-    """Delete in transactions of `batch` rows, so that no sign-in waits for long; returns how many rows there were."""
-    total = 0
-    while keys := list(doomed.order_by("pk").values_list("pk", flat=True)[:batch]):
-        # The condition once more: a row may have changed since its key was read.
-        total += doomed.filter(pk__in=keys).delete()[0]
-    return total
