@@ -141,6 +141,7 @@ class OrganizationAdmin(ThingAdmin):
     """Customers: what is known of one, and the way to its people."""
 
     change_form_template = "admin/orgs/organization/change_form.html"
+    history_needs = ("orgs.view_membership",)
     list_display = ("name", "external_id", "members", "administrators", "created_at")
     sortable_by = ("name", "external_id")
     search_fields = ("name", "external_id")
@@ -162,10 +163,9 @@ class OrganizationAdmin(ThingAdmin):
         own = (None, {"fields": ("name", "external_id")})
         if obj is None:
             return (own,)
-        facts = ["people", "who_administers", "created_at"]
-        if not self.get_inlines(request, obj):
-            facts.insert(2, "accounts")
-        return (own, ("Facts", {"fields": facts}))
+        named = ["who_administers"] if request.user.has_perm("orgs.view_membership") else []
+        accounts = [] if self.get_inlines(request, obj) else ["accounts"]
+        return (own, ("Facts", {"fields": ["people", *named, *accounts, "created_at"]}))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Organization | None = None) -> tuple[str, ...]:  # noqa: ARG002 - as above
         """What is counted and told."""

@@ -76,6 +76,8 @@ class WithHistory:
 
     admin_site: AdminSite
     opts: Any
+    # What a reader needs besides, where it tells who has what.
+    history_needs: tuple[str, ...] = ()
 
     def history_of(self, obj: Any) -> QuerySet[Event]:
         """The events that are told."""
@@ -91,7 +93,8 @@ class WithHistory:
 
     def told(self, request: HttpRequest, obj: Any, events: QuerySet[Event]) -> HttpResponse:
         """A page of these events, or the next one. Raises PermissionDenied for who may not see the thing."""
-        if not self.has_view_permission(request, obj):  # type: ignore[attr-defined]  # as above
+        sees = self.has_view_permission(request, obj)  # type: ignore[attr-defined]  # as above
+        if not (sees and request.user.has_perms(self.history_needs)):
             raise PermissionDenied
         return history_page(request, self.admin_site, self.opts, obj, events)
 

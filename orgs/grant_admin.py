@@ -99,6 +99,7 @@ class GrantAdmin(InWords, TypedFields, WithHistory, _GrantAdmin):
     search_fields = ("user__email",)
     actions = ("withdraw",)
     delete_confirmation_template = "admin/orgs/withdraw_one.html"
+    history_needs = ("orgs.view_membership",)
 
     # --- What is on the pages ---
 

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 from accounts.actors import Actor
 from accounts.models import User
 from audit.admin import ReadOnly
+from orgs.desk import TypedFields
 from orgs.models import AccessLevel
 from saml_sp import configuration, domain_admin, key_admin, mapping_admin, moving  # noqa: F401 - importing registers their pages
 from saml_sp.domain_admin import copyable
@@ -325,7 +326,7 @@ class IdentityStateFilter(admin.SimpleListFilter):
 
 
 @admin.register(FederatedIdentity)
-class FederatedIdentityAdmin(_IdentityAdmin):
+class FederatedIdentityAdmin(TypedFields, _IdentityAdmin):
     """Who is who at which identity provider: pending ones are added, none is edited, any can be removed or rebound.
 
     An identity of staff is a way into the administration: those are for superusers alone.

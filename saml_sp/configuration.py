@@ -20,6 +20,7 @@ from saml_sp.protocol.errors import ConfigurationRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from uuid import UUID
 
     from django.db.models import QuerySet
 
@@ -242,9 +243,10 @@ def locked_identity(identity: FederatedIdentity) -> FederatedIdentity | None:
     it to another person since it was read.
     """
     rows = FederatedIdentity.objects.filter(pk=identity.pk)
-    owner, seen = identity.user_id, None
-    while owner != seen:
-        seen = owner
+    owner: UUID | None = identity.user_id
+    locked_one = None
+    while owner is not None and owner != locked_one:
+        locked_one = owner
         User.objects.select_for_update().filter(pk=owner).first()
         owner = rows.values_list("user_id", flat=True).first()
     return rows.select_related("idp", "user").select_for_update(of=("self",)).first()

@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.views.decorators.http import require_GET
 
 from accounts.actors import Actor
+from orgs.desk import TypedFields
 from orgs.models import AccessGroup, Organization
 from saml_sp import configuration, rehearsal, rights
 from saml_sp.mapping import MAX_VALUE, Target, said
@@ -279,7 +280,7 @@ class AttemptReading:
         return format_html('<ul class="advice">{}</ul>', lines) if notes else "-"
 
 
-class _ChooseMeaning:
+class _ChooseMeaning(TypedFields):
     """For whoever edits rules: by typing a few letters where that can be looked up, from a list otherwise."""
 
     admin_site: Any

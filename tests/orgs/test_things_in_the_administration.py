@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.utils import timezone
 
 from audit.kinds import Kind
 from audit.models import Event
+from orgs import assigning
 from orgs.models import (
     AccessGroup,
     BillingAccount,
@@ -24,6 +26,7 @@ from tests import factories
 from tests.pages.forms import PASSWORD, sign_in_by_password, submit, text
 
 if TYPE_CHECKING:
+    from accounts.actors import Actor
     from accounts.models import User
     from saml_sp.models import IdentityProvider
     from tests.door import Browser
@@ -216,3 +219,24 @@ def test_who_may_only_look_has_nothing_to_press(db: None) -> None:
     token = viewer.get("/profile/")
     assert token.status_code == 200
     assert Membership.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("permission", "where"), [("view_organization", "organization"), ("view_rolegrant", "rolegrant")]
+)
+def test_who_is_where_is_told_to_nobody_who_may_not_see_memberships(boss: Actor, permission: str, where: str) -> None:
+    person, acme, role = factories.user("secret@acme.example"), factories.organization("Secret"), factories.role()
+    assigning.assign(person, acme, rank=MembershipRole.ADMIN, now=timezone.now(), actor=boss)
+    assigning.assign(person, role, now=timezone.now(), actor=boss)
+    reader = factories.user("reader@portico.example", password=PASSWORD, is_staff=True)
+    reader.user_permissions.set(Permission.objects.filter(codename=permission))
+    browser = sign_in_by_password(reader)
+    thing = acme if where == "organization" else RoleGrant.objects.get()
+    shown = browser.get(change(thing))
+    assert shown.status_code == 200
+    assert ("secret@" if where == "organization" else "Secret") not in text(shown)
+    history = f"/admin/orgs/{where}/{thing.pk}/history/"
+    assert browser.get(history).status_code == 403
+    reader.user_permissions.add(Permission.objects.get(codename="view_membership"))
+    assert "Secret" in text(browser.get(history))

@@ -379,6 +379,19 @@ def test_whoever_may_not_add_rules_sees_no_row_for_one(idp: IdentityProvider) ->
     assert "theirs" not in text(blind.get(page(idp)))
 
 
+@pytest.mark.parametrize("sent", ["abc", "\x00", "9" * 30])
+def test_what_cannot_be_an_organisation_or_a_group_is_refused_in_words(
+    client: Client, idp: IdentityProvider, sent: str
+) -> None:
+    fields = {"value": "x", "organization": sent, "access_group": sent, "role": "1"}
+    assert client.get(f"{RULES}add/", fields).status_code == 200
+    for path, sent_there in ((f"{RULES}add/", fields | {"idp": idp.pk}), (page(idp), form(idp, **rows(idp, fields)))):
+        answer = client.post(path, sent_there)
+        assert answer.status_code == 200
+        assert "Select a valid choice" in text(answer) or "Null characters are not allowed" in text(answer)
+    assert not GroupRule.objects.exists()
+
+
 # --- At the same moment ---------------------------------------------------------------------------------------------
 
 

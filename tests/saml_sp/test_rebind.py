@@ -52,6 +52,14 @@ def first(idp: IdentityProvider, subject: str) -> bytes:
     return Forge(idp, timezone.now()).xml(name_id=subject, attributes=(email_attribute(ANA),))
 
 
+def test_what_cannot_be_an_account_is_refused_in_words(admin: Browser, acme: IdentityProvider) -> None:
+    for sent in ("abc", "9" * 30):
+        assert admin.get(f"{IDENTITIES}add/?user={sent}").status_code == 200
+        answer = submit(admin, f"{IDENTITIES}add/", {"idp": acme.pk, "user": sent, "email_key": ""})
+        assert answer.status_code == 200
+        assert "not a valid UUID" in text(answer)
+
+
 def test_a_changed_subject_is_refused_until_an_administrator_rebinds_it(admin: Browser, acme: IdentityProvider) -> None:
     before = Browser()
     before.sign_in(acme, first(acme, "subject-1"))

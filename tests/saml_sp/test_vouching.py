@@ -106,7 +106,7 @@ def test_an_identity_removed_while_its_person_signs_in_takes_the_session_along(
     held = User.objects.select_for_update().filter(pk=identity.user_id)
     with transaction.atomic():
         # As a sign-in does: the person first, then the identity, then the session.
-        assert held.get()
+        held.get()
         FederatedIdentity.objects.filter(pk=identity.pk).update(last_sign_in=NOW)
         SamlSession.objects.create(
             session_key="k" * 32, idp=idp, user=identity.user, name_id=ANA, name_id_key="x", expires_at=NOW
