@@ -219,8 +219,9 @@ def invite(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> None:
 def unlink(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> int:
     """Remove an identity, and end the sessions of its user that began by it; returns how many those were.
 
-    What the identity provider gave goes as well, for it does not say so any more, unless the person has another
-    identity there that somebody has signed in by. One that is gone already is left at that.
+    What the identity provider gave goes as well, for it does not say so any more. Where the person has another identity
+    there (after a merge, say), nobody knows which of them gave what: the next sign-in gives that one's anew. One that
+    is gone already is left at that.
     """
     with transaction.atomic():
         held = locked_identity(identity)
@@ -229,9 +230,7 @@ def unlink(identity: FederatedIdentity, *, now: datetime, actor: Actor) -> int:
         ended = end_sessions(SamlSession.objects.filter(idp=held.idp_id, user=held.user_id))
         record_identity(Kind.IDENTITY_REMOVED, held, now=now, actor=actor, data={"sessions_ended": ended})
         held.delete()
-        others = FederatedIdentity.objects.filter(user=held.user_id, idp=held.idp_id, subject__isnull=False)
-        if not others.exists():
-            grants.forget(held.idp_id, held.user)
+        grants.forget(held.idp_id, held.user)
         suspension.settle(held.user)
     return ended
 

@@ -124,6 +124,24 @@ def test_an_attribute_is_found_by_name_or_friendly_name_in_order_of_preference(m
     assert held(come(idp, said)) == {"has editor"}
 
 
+def test_a_friendly_name_counts_only_where_no_attribute_has_the_name() -> None:
+    idp = factories.idp("customer", attribute_mapping={"roles": ["Roles"]})
+    factories.role("editor")
+    factories.role("auditor")
+    said = [*ATTRIBUTES, AttributeSpec("urn:oid:1.2.3", ["auditor"], "Roles"), AttributeSpec("Roles", ["editor"])]
+    assert held(come(idp, said)) == {"has editor"}
+
+
+@pytest.mark.parametrize("groups", [["crew", "leads"], ["leads", "crew"]])
+def test_of_two_groups_that_mean_one_organisation_the_higher_role_counts(
+    idp: IdentityProvider, groups: list[str]
+) -> None:
+    acme = factories.organization("Acme")
+    factories.group_rule(idp, "crew", acme)
+    factories.group_rule(idp, "leads", acme, role=MembershipRole.ADMIN)
+    assert held(sign_in(idp, Groups=groups)) == {"admin of Acme"}
+
+
 def test_the_first_attribute_with_a_value_counts_alone() -> None:
     idp = factories.idp("customer", attribute_mapping={"roles": ["first", "second"]})
     factories.role("editor")

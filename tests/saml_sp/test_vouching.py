@@ -125,6 +125,20 @@ def test_an_identity_that_awaits_its_first_sign_in_vouches_for_nothing(idp: Iden
     assert not RoleGrant.objects.exists()
 
 
+def test_of_two_identities_the_one_that_stays_vouches_from_its_next_sign_in_on(idp: IdentityProvider) -> None:
+    gone, keep = factories.user("ana.two@customer.example"), factories.user(ANA)
+    other = factories.identity(idp, gone, "two")
+    factories.identity(idp, keep)
+    given(gone, idp, factories.role())
+    by_hand = RoleGrant.objects.create(user=keep, role=factories.role("Auditor"))
+    merging.merge(gone, keep, now=NOW, actor=SOMEBODY)
+    unlink(other)
+    assert RoleGrant.objects.get() == by_hand
+    said = (*ATTRIBUTES, AttributeSpec("Roles", ["Editor"]))
+    Browser().sign_in(idp, Forge(idp, timezone.now()).xml(attributes=said))
+    assert set(RoleGrant.objects.values_list("role__name", "source")) == {("Auditor", "manual"), ("Editor", "idp")}
+
+
 def test_removing_an_identity_twice_is_on_record_once(idp: IdentityProvider) -> None:
     identity = factories.identity(idp, factories.user(ANA))
     unlink(FederatedIdentity.objects.get())
