@@ -7,6 +7,8 @@
 BIN := .venv/bin
 # What needs more than Python packages.
 SYSTEM_TESTS := tests/system tests/browser tests/interop
+# One more than there are cores: the database and other processes do part of the work, while a worker waits.
+WORKERS := $(shell python3 -c 'import os; print((os.cpu_count() or 1) + 1)')
 # The settings want a database; types and deployment checks connect to none.
 NOWHERE := postgresql://portico@127.0.0.1:1/portico
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -19,7 +21,7 @@ run: .venv/.stamp-run ## Portico and a demo identity provider; Ctrl-C stops both
 
 test: .venv/.stamp-dev ## the tests that need only Python packages
 	@$(BIN)/pytest -n auto -q cli/tests # with cli/pyproject.toml: the client knows neither Django nor our database
-	@$(BIN)/pytest -n auto -q tests $(SYSTEM_TESTS:%=--ignore=%)
+	@$(BIN)/pytest -n $(WORKERS) -q tests $(SYSTEM_TESTS:%=--ignore=%)
 
 test-system: .venv/.stamp-system .venv/.stamp-npm ## the tests that need Chromium, nginx and other programs (.ci/run installs them)
 	@$(BIN)/pytest -q $(wildcard $(SYSTEM_TESTS))
