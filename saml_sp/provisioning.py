@@ -456,6 +456,10 @@ def read_profile(idp: IdentityProvider, assertion: Assertion) -> Profile:
         target: mapping.read(assertion, mapping.names_for(target, idp.attribute_mapping))
         for target in (Target.FIRST_NAME, Target.LAST_NAME, Target.DISPLAY_NAME)
     }
+    parts = (names[Target.FIRST_NAME], names[Target.LAST_NAME])
+    if not idp.attribute_mapping.get(Target.DISPLAY_NAME) and any(part.values for part in parts):
+        # Unless somebody wants it, a whole name is for where there are no parts: some send a placeholder beside them.
+        names[Target.DISPLAY_NAME] = Reading()
     return Profile(
         subject=subject,
         email=email,

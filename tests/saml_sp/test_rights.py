@@ -170,7 +170,28 @@ def test_names_and_the_address_come_from_the_mapped_attributes() -> None:
     assert read["display_name"] == {"attribute": "called", "values": ["Ana M. Lima"]}
 
 
+@pytest.mark.parametrize(
+    ("mapping", "parts", "expected"),
+    [
+        ({}, ("Ana", "Lima"), "Ana Lima"),
+        ({}, ("", "Lima"), "Lima"),
+        ({}, ("", ""), "A. M. Lima"),
+        ({"display_name": ["displayName"]}, ("Ana", "Lima"), "A. M. Lima"),
+    ],
+)
+def test_a_whole_name_counts_where_it_is_mapped_or_there_are_no_parts(
+    mapping: dict[str, list[str]], parts: tuple[str, str], expected: str
+) -> None:
+    first, last = parts
+    idp = factories.idp("customer", attribute_mapping=mapping)
+    names = {"First Name": first, "Last Name": last, "displayName": "A. M. Lima"}
+    said = (email_attribute(ANA), *(AttributeSpec(name, [value]) for name, value in names.items()))
+    assert come(idp, said).get_full_name() == expected
+
+
 def test_names_are_shortened_and_addresses_are_not(idp: IdentityProvider) -> None:
+    idp.attribute_mapping |= {"display_name": ["displayName"]}
+    idp.save()
     said = (AttributeSpec("First Name", ["A" * 400]), AttributeSpec("displayName", ["D" * 400]), email_attribute(ANA))
     user = come(idp, said)
     assert (user.first_name, user.display_name) == ("A" * 150, "D" * 200)
