@@ -151,8 +151,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.display_name or f"{self.first_name} {self.last_name}".strip() or self.email
 
     def get_short_name(self) -> str:
-        """The first name, else the address."""
-        return self.first_name or self.email
+        """The first name, else the name as it is written, else the address."""
+        return self.first_name or self.display_name or self.email
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
